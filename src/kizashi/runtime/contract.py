@@ -1,0 +1,205 @@
+"""The data contract: which sensors a row has, in which order and unit, and what a valid row is."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from kizashi.errors import ConfigurationError, InvalidRow, Problem
+
+SHOWN_CHARACTERS = 60
+
+
+def _shown(value: object) -> str:
+    """A value as an error quotes it: short, whatever was sent."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """One measured channel.
+
+    `low` and `high` are the limits of the instrument, in `unit`: a reading beyond them is scored,
+    flagged, and always an anomaly. None means no limit is known.
+    """
+
+    name: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if not str(self.name).strip():
+            raise ConfigurationError(f"a sensor's name is {self.name!r}; a text is needed")
+        for side in ("low", "high"):
+            limit = getattr(self, side)
+            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+                raise ConfigurationError(
+                    f"sensor '{self.name}': {side} is {limit!r}; a number or null is needed"
+                )
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ConfigurationError(
+                f"sensor '{self.name}': low is {self.low} and high is {self.high}; "
+                "low must be below high"
+            )
+
+    @property
+    def wanted(self) -> str:
+        """What a reading of this sensor must be, as errors say it."""
+        return f"a number in {self.unit} is needed" if self.unit else "a number is needed"
+
+
+@dataclass(frozen=True, slots=True)
+class DataContract:
+    """The sensors of one detector, in the order of its inputs, and the rows in one window."""
+
+    sensors: tuple[Sensor, ...]
+    window_length: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.sensors:
+            raise ConfigurationError("the data contract names no sensor; at least one is needed")
+        names = [sensor.name for sensor in self.sensors]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigurationError(f"the data contract names sensor '{twice[0]}' twice")
+        if isinstance(self.window_length, bool) or self.window_length < 1:
+            raise ConfigurationError(
+                f"window length is {self.window_length!r}; a whole number from 1 is needed"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Sensor names in the order of the detector's inputs."""
+        return tuple(sensor.name for sensor in self.sensors)
+
+    def row(self, values: object, number: int | None = None) -> npt.NDArray[np.float64]:
+        """Turn one row as it was sent, a list or an object keyed by sensor name, into shape (F,).
+
+        `number` is the row's place in what was sent, for the error's text. Raises InvalidRow with
+        one problem for each thing that is wrong.
+        """
+        where = "" if number is None else f"row {number}: "
+        if isinstance(values, Mapping):
+            cells, problems = self._cells_by_name(values, where, number)
+        else:
+            cells, problems = self._cells_in_order(values, where, number)
+        row_F = np.empty(len(self.sensors))
+        for index, (sensor, cell) in enumerate(zip(self.sensors, cells, strict=False)):
+            reading = _reading(cell)
+            if reading is None:
+                detail = f"{where}sensor '{sensor.name}' is {_shown(cell)}; {sensor.wanted}"
+                problems.append(Problem(detail, sensor.name, number))
+            else:
+                row_F[index] = reading
+        if problems:
+            raise InvalidRow(problems)
+        return row_F
+
+    def window(self, values: object) -> npt.NDArray[np.float64]:
+        """Turn one request's values into one window, shape (T, F).
+
+        A single row may stand for a window of one. Raises InvalidRow.
+        """
+        if _is_list(values) and _is_nested(values):
+            rows, nested = values, True
+        else:
+            rows, nested = [values], False
+        if len(rows) != self.window_length:
+            detail = (
+                f"{len(rows)} row{'' if len(rows) == 1 else 's'} of values came; this model judges "
+                f"windows of {self.window_length} row{'' if self.window_length == 1 else 's'}"
+            )
+            raise InvalidRow([Problem(detail)])
+        return self.rows(rows) if nested else self.row(values)[None, :]
+
+    def rows(self, rows: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Turn many rows into shape (N, F); raises InvalidRow with the problems of all of them."""
+        rows_NF = np.empty((len(rows), len(self.sensors)))
+        problems: list[Problem] = []
+        for number, values in enumerate(rows):
+            try:
+                rows_NF[number] = self.row(values, number)
+            except InvalidRow as error:
+                problems.extend(error.problems)
+        if problems:
+            raise InvalidRow(problems)
+        return rows_NF
+
+    def out_of_range(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """Which readings lie beyond their instrument's limits; the last axis is the sensors."""
+        low = [-np.inf if sensor.low is None else sensor.low for sensor in self.sensors]
+        high = [np.inf if sensor.high is None else sensor.high for sensor in self.sensors]
+        beyond: npt.NDArray[np.bool_] = (rows < np.array(low)) | (rows > np.array(high))
+        return beyond
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "sensors": [asdict(sensor) for sensor in self.sensors],
+            "window_length": self.window_length,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        sensors = tuple(Sensor(**sensor) for sensor in stored["sensors"])
+        return cls(sensors, stored.get("window_length", 1))
+
+    def _cells_in_order(
+        self, values: object, where: str, number: int | None
+    ) -> tuple[Sequence[object], list[Problem]]:
+        if not _is_list(values):
+            detail = f"{where}values is {_shown(values)}; a list of {self._expected} is needed"
+            return [], [Problem(detail, None, number)]
+        if len(values) != len(self.sensors):
+            count = f"{len(values)} value{'' if len(values) == 1 else 's'} came"
+            detail = f"{where}{count}; {self._expected} needed"
+            return [], [Problem(detail, None, number)]
+        return values, []
+
+    def _cells_by_name(
+        self, values: Mapping[Any, object], where: str, number: int | None
+    ) -> tuple[Sequence[object], list[Problem]]:
+        problems = [
+            Problem(f"{where}sensor '{name}' is missing; {sensor.wanted}", name, number)
+            for name, sensor in zip(self.names, self.sensors, strict=True)
+            if name not in values
+        ]
+        problems += [
+            Problem(
+                f"{where}sensor {_shown(str(name))} is unknown; {self._expected} needed",
+                str(name),
+                number,
+            )
+            for name in values
+            if name not in self.names
+        ]
+        return ([] if problems else [values[name] for name in self.names]), problems
+
+    @property
+    def _expected(self) -> str:
+        count = len(self.sensors)
+        names = ", ".join(self.names[:20]) + (", …" if count > 20 else "")
+        return f"{count} value{'' if count == 1 else 's'} ({names})"
+
+
+def _is_list(values: object) -> TypeGuard[Sequence[object]]:
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
+
+
+def _is_nested(values: Sequence[object]) -> bool:
+    return any(_is_list(value) or isinstance(value, Mapping) for value in values)
+
+
+def _reading(cell: object) -> float | None:
+    """A cell as a finite float; None when it is not a number (a boolean is not one)."""
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return None
+    try:
+        reading = float(cell)
+    except OverflowError:
+        return None
+    return reading if math.isfinite(reading) else None

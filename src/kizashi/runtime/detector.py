@@ -1,0 +1,91 @@
+"""The detector: window → scale → reconstruct → score → calibrate → decide → explain."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kizashi.runtime.calibration import Calibration
+from kizashi.runtime.contract import DataContract
+from kizashi.runtime.network import WINDOWS_AT_ONCE, Network
+from kizashi.runtime.scaling import Scaler
+from kizashi.runtime.scoring import Scorer
+from kizashi.runtime.thresholds import Threshold
+from kizashi.runtime.windows import sliding_windows
+
+FloatArray = npt.NDArray[np.float64]
+
+FURTHEST_SCALED = 1e6
+"""Scaled values are cut here: beyond it single precision has no meaning, and a reading a million
+standard deviations away is as anomalous as can be. It keeps every finite input scorable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a detector says of `B` windows; sensor values are of each window's last row."""
+
+    score_B: FloatArray
+    anomaly_B: npt.NDArray[np.bool_]
+    p_value_B: FloatArray
+    severity_B: FloatArray
+    contribution_BF: FloatArray
+    expected_BF: FloatArray
+    """The rebuilt last row, in original units."""
+    out_of_range_BF: npt.NDArray[np.bool_]
+    """Readings beyond their instrument's limits anywhere in the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Everything that turns rows of sensor values into verdicts."""
+
+    contract: DataContract
+    scaler: Scaler
+    network: Network
+    scorer: Scorer
+    calibration: Calibration
+    threshold: Threshold
+
+    def score(self, windows_BTF: FloatArray) -> FloatArray:
+        """One score a window, shape (B,), from values in original units, shape (B, T, F)."""
+        score_B = np.empty(len(windows_BTF))
+        for start in range(0, len(windows_BTF), WINDOWS_AT_ONCE):
+            piece = slice(start, start + WINDOWS_AT_ONCE)
+            residual_BTF, _ = residuals(self.scaler, self.network, windows_BTF[piece])
+            score_B[piece] = self.scorer.score(residual_BTF)
+        return score_B
+
+    def decide(self, windows_BTF: FloatArray, score_B: FloatArray) -> npt.NDArray[np.bool_]:
+        """Which windows are anomalies, shape (B,): those scored above the threshold, and those
+        with a reading beyond its instrument's limits."""
+        beyond_B = self.contract.out_of_range(windows_BTF).any(axis=(1, 2))
+        anomaly_B: npt.NDArray[np.bool_] = (score_B > self.threshold.value) | beyond_B
+        return anomaly_B
+
+    def judge(self, windows_BTF: FloatArray) -> Verdicts:
+        """Everything there is to say of windows in original units, shape (B, T, F)."""
+        residual_BTF, rebuilt_BTF = residuals(self.scaler, self.network, windows_BTF)
+        score_B = self.scorer.score(residual_BTF)
+        return Verdicts(
+            score_B=score_B,
+            anomaly_B=self.decide(windows_BTF, score_B),
+            p_value_B=self.calibration.p_value(score_B),
+            severity_B=self.calibration.severity(score_B),
+            contribution_BF=self.scorer.contributions(residual_BTF),
+            expected_BF=self.scaler.inverse(rebuilt_BTF[:, -1]),
+            out_of_range_BF=np.asarray(self.contract.out_of_range(windows_BTF).any(axis=1)),
+        )
+
+    def windows(self, rows_NF: FloatArray) -> FloatArray:
+        """Consecutive rows as this detector's windows; raises DataError with too few rows."""
+        return np.asarray(sliding_windows(rows_NF, self.contract.window_length))
+
+
+def residuals(
+    scaler: Scaler, network: Network, windows_BTF: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Residual and reconstruction, both scaled and of shape (B, T, F), of windows in original
+    units."""
+    scaled_BTF = np.clip(scaler.transform(windows_BTF), -FURTHEST_SCALED, FURTHEST_SCALED)
+    rebuilt_BTF = network.reconstruct(scaled_BTF.astype(np.float32)).astype(np.float64)
+    return scaled_BTF - rebuilt_BTF, rebuilt_BTF

@@ -1,0 +1,63 @@
+"""The network as the runtime sees it: scaled windows in, rebuilt windows out."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from kizashi.errors import BundleError
+
+WINDOWS_AT_ONCE = 16_384
+"""Large inputs go through in pieces of this many windows: memory stays bounded, and larger pieces
+are no faster."""
+
+
+class Network(Protocol):
+    """Rebuilds scaled windows."""
+
+    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The rebuilt windows, in the shape of the input, (B, T, F)."""
+
+
+class OnnxNetwork:
+    """A network stored as ONNX with one input and one output of shape (B, T, F).
+
+    Raises BundleError when the bytes are not such a model.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        options = onnxruntime.SessionOptions()
+        # One thread: for networks of this size a thread pool costs more than it gives, and workers
+        # scale by processes.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises many kinds, with no common base
+            raise BundleError(f"the network is not a usable ONNX model: {error}") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise BundleError(
+                f"the network has {len(inputs)} inputs and {len(outputs)} outputs; "
+                "one of each is needed"
+            )
+        self._input, self._outputs = inputs[0].name, [outputs[0].name]
+
+    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The rebuilt windows, in the shape of the input, (B, T, F)."""
+        if len(windows_BTF) <= WINDOWS_AT_ONCE:
+            return self._run(windows_BTF)
+        pieces = range(0, len(windows_BTF), WINDOWS_AT_ONCE)
+        return np.concatenate([self._run(windows_BTF[i : i + WINDOWS_AT_ONCE]) for i in pieces])
+
+    def _run(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        contiguous = np.ascontiguousarray(windows_BTF, dtype=np.float32)
+        rebuilt: npt.NDArray[np.float32] = self._session.run(
+            self._outputs, {self._input: contiguous}
+        )[0]
+        return rebuilt

@@ -1,0 +1,118 @@
+"""Scalers: each sensor brought to a common scale, by a class that both fits and applies.
+
+A scaler divides by a spread and subtracts a centre, per sensor. What differs is how the two are
+estimated from normal rows.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from kizashi.errors import BundleError, NotCalibrated
+
+CONSTANT_SENSOR_SPREAD = 0.01
+"""A sensor that never moved in training gets this share of its level as its spread, so that
+leaving the level counts as a large step instead of dividing by zero."""
+
+
+class Scaler(ABC):
+    """Centre and spread of each sensor, shapes (F,), in the sensor's unit."""
+
+    kind: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._center_F: npt.NDArray[np.float64] | None = None
+        self._spread_F: npt.NDArray[np.float64] | None = None
+
+    @abstractmethod
+    def _estimate(
+        self, rows_NF: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Centre and spread of each sensor; a spread of 0 means the sensor is constant."""
+
+    def fit(self, rows_NF: npt.NDArray[np.float64]) -> Self:
+        """Learn centre and spread from normal rows."""
+        center_F, spread_F = self._estimate(rows_NF)
+        level_F = np.maximum(np.abs(center_F), 1.0)
+        constant_F = spread_F <= 1e-12 * level_F
+        self._center_F = center_F
+        self._spread_F = np.where(constant_F, CONSTANT_SENSOR_SPREAD * level_F, spread_F)
+        return self
+
+    @property
+    def center_F(self) -> npt.NDArray[np.float64]:
+        if self._center_F is None:
+            raise NotCalibrated(f"the {self.kind} scaler has not been fitted")
+        return self._center_F
+
+    @property
+    def spread_F(self) -> npt.NDArray[np.float64]:
+        if self._spread_F is None:
+            raise NotCalibrated(f"the {self.kind} scaler has not been fitted")
+        return self._spread_F
+
+    def transform(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Original units to scaled ones; the last axis is the sensors."""
+        return (values - self.center_F) / self.spread_F
+
+    def inverse(self, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Scaled values back to original units; the last axis is the sensors."""
+        return scaled * self.spread_F + self.center_F
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "center": self.center_F, "spread": self.spread_F}
+
+    @staticmethod
+    def from_dict(stored: Mapping[str, Any]) -> "Scaler":
+        """The stored scaler; raises BundleError for a kind that is not in the table below."""
+        if stored["kind"] not in SCALERS:
+            raise BundleError(f"scaler kind is {stored['kind']!r}; known are {', '.join(SCALERS)}")
+        scaler = SCALERS[stored["kind"]]()
+        scaler._center_F = np.asarray(stored["center"], dtype=np.float64)
+        scaler._spread_F = np.asarray(stored["spread"], dtype=np.float64)
+        return scaler
+
+
+class StandardScaler(Scaler):
+    """Mean and standard deviation."""
+
+    kind = "standard"
+
+    def _estimate(
+        self, rows_NF: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        return rows_NF.mean(axis=0), rows_NF.std(axis=0)
+
+
+class RobustScaler(Scaler):
+    """Median and interquartile range over 1.349, which is the standard deviation of a Gaussian."""
+
+    kind = "robust"
+
+    def _estimate(
+        self, rows_NF: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        lower_F, center_F, upper_F = np.percentile(rows_NF, [25, 50, 75], axis=0)
+        spread_F = (upper_F - lower_F) / 1.349
+        # A sensor that rests at one value most of the time has no interquartile range.
+        return center_F, np.where(spread_F > 0, spread_F, rows_NF.std(axis=0))
+
+
+class MinMaxScaler(Scaler):
+    """Smallest value and range: training rows fall within 0 and 1."""
+
+    kind = "minmax"
+
+    def _estimate(
+        self, rows_NF: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        low_F = rows_NF.min(axis=0)
+        return low_F, rows_NF.max(axis=0) - low_F
+
+
+SCALERS: dict[str, type[Scaler]] = {
+    scaler.kind: scaler for scaler in (StandardScaler, RobustScaler, MinMaxScaler)
+}
