@@ -1,0 +1,73 @@
+"""Small real bundles for tests that need a detector but no training."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from kizashi.runtime.bundle import Bundle, save_bundle
+from kizashi.runtime.calibration import Calibration
+from kizashi.runtime.contract import DataContract, Sensor
+from kizashi.runtime.detector import Detector, residuals
+from kizashi.runtime.network import OnnxNetwork
+from kizashi.runtime.scaling import StandardScaler
+from kizashi.runtime.scoring import ReconstructionError
+from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.windows import sliding_windows
+
+PRESS_LINE = (
+    Sensor("vibration", "mm/s", 0.0, 20.0),
+    Sensor("current", "A", 0.0, 10.0),
+    Sensor("sound", "Pa", 0.0, 20.0),
+)
+NORMAL_ROW = [1.2, 0.9, 1.1]
+ANOMALOUS_ROW = [1.0, 2.0, 3.0]
+
+
+def press_line_rows(count: int = 4000, seed: int = 0) -> npt.NDArray[np.float64]:
+    """Normal rows near one line through (1.2, 0.9, 1.1), shape (count, 3)."""
+    rng = np.random.default_rng(seed)
+    load = rng.uniform(-0.5, 0.5, count)
+    rows_NF = np.array(NORMAL_ROW) + load[:, None] * np.array([1.0, 0.6, 0.9])
+    return rows_NF + rng.normal(0, 0.02, (count, 3))
+
+
+def projection_network(projection_FF: npt.NDArray[np.float64]) -> bytes:
+    """An ONNX network that rebuilds scaled rows as `x @ projection`: a linear autoencoder."""
+    shape = ["B", "T", len(projection_FF)]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["windows", "projection"], ["rebuilt"])],
+        "projection",
+        [helper.make_tensor_value_info("windows", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("rebuilt", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(projection_FF.astype(np.float32), "projection")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def press_line_bundle(
+    folder: Path, *, seed: int = 0, alpha: float = 0.01, window_length: int = 1
+) -> Bundle:
+    """A bundle for three sensors; another `seed` gives another bundle hash, slightly other scores."""
+    rows_NF = press_line_rows(seed=seed)
+    scaler = StandardScaler().fit(rows_NF)
+    _, _, directions = np.linalg.svd(scaler.transform(rows_NF), full_matrices=False)
+    network = projection_network(np.outer(directions[0], directions[0]))
+    windows_BTF = np.asarray(sliding_windows(rows_NF, window_length))
+    residual_BTF, _ = residuals(scaler, OnnxNetwork(network), windows_BTF)
+    scorer = ReconstructionError().fit(residual_BTF)
+    scores = scorer.score(residual_BTF)
+    detector = Detector(
+        contract=DataContract(PRESS_LINE, window_length),
+        scaler=scaler,
+        network=OnnxNetwork(network),
+        scorer=scorer,
+        calibration=Calibration(scores),
+        threshold=ConformalThreshold(alpha).fit(scores),
+    )
+    return save_bundle(detector, network, np.tile(NORMAL_ROW, (window_length, 1)), folder)
