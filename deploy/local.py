@@ -1,0 +1,102 @@
+"""What `make serve` runs: `dvc repro` and the service, on this machine, until Ctrl-C.
+
+Without a model in the service's cache, `dvc repro` comes first: there is nothing to serve before it.
+With one, the service answers at once and `dvc repro` runs beside it: the follower hands over what it
+brings. Either way nothing outlives this process: `dvc` and the stages it starts have a process group
+of their own, because a shell's background job ignores Ctrl-C and dvc waits for its stages.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+GRACE_SECONDS = 10.0
+REPRO = (sys.executable, "-m", "dvc", "repro")
+SERVICE = (sys.executable, "-m", "serving")
+
+
+class Stopped(Exception):  # noqa: N818
+    """Ctrl-C, or another signal that asks this process to end; its argument is the signal."""
+
+
+def main() -> int:
+    """The exit status: the service's own, dvc's when nothing can be served, or 128 + the signal."""
+    for stop in STOPS:
+        signal.signal(stop, _raise_stopped)
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        return _run(started)
+    except Stopped as stopped:
+        return 128 + int(stopped.args[0])
+    finally:
+        for stop in STOPS:
+            signal.signal(stop, signal.SIG_IGN)
+        _end(started)
+
+
+def _run(started: list[subprocess.Popen[bytes]]) -> int:
+    repro = _start(REPRO, started)
+    if not _cached_model() and repro.wait() != 0:
+        print("dvc repro failed, and there is no model to serve yet.", file=sys.stderr)
+        return repro.returncode
+    service = _start(SERVICE, started)
+    said = False
+    while service.poll() is None:
+        if repro.poll() and not said:
+            print("dvc repro failed; the service goes on with the model it has.", file=sys.stderr)
+            said = True
+        time.sleep(0.2)
+    return service.returncode
+
+
+def _cached_model() -> bool:
+    """Whether the service's cache holds a verified bundle, which it serves without the registry."""
+    cache = Path(os.environ.get("KIZASHI_CACHE") or ".kizashi")
+    return any(cache.glob("*/pointer.json"))
+
+
+def _start(
+    command: Sequence[str], started: list[subprocess.Popen[bytes]]
+) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    started.append(process)
+    return process
+
+
+def _end(started: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End each process and all it started: politely, and after ten seconds by force."""
+    for process in started:
+        _signal_group(process, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while any(_alive(process) for process in started) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in started:
+        _signal_group(process, signal.SIGKILL)
+
+
+def _alive(process: subprocess.Popen[bytes]) -> bool:
+    process.poll()  # an unreaped leader would keep its group alive
+    return _signal_group(process, 0)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether there still was a process of the group to signal."""
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):  # macOS: PermissionError for a zombie
+        return False
+    return True
+
+
+def _raise_stopped(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
