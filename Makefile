@@ -1,7 +1,7 @@
 # Every task of the project is a target; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve test check repro sample ui lock environment git-checkout
+.PHONY: help serve test check repro address sample ui lock environment git-checkout
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -22,9 +22,7 @@ export DO_NOT_TRACK := true
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-serve: git-checkout environment ## Train on data/ when needed, then serve on http://HOST:PORT (127.0.0.1:8000)
-	@$(RUN) -m serving --check
-	@$(MAKE) --no-print-directory sample
+serve: git-checkout environment address sample ## Train on data/ when needed, then serve on http://HOST:PORT (127.0.0.1:8000)
 	@exec $(RUN) deploy/local.py
 
 test: git-checkout check ## Run every check and every test
@@ -41,6 +39,10 @@ repro: git-checkout environment sample ## Bring data, model and registry up to d
 
 ui: environment ## Open the MLflow UI on http://127.0.0.1:UI_PORT (5000)
 	@$(RUN) -m mlflow ui --backend-store-uri sqlite:///mlflow.db --port $(UI_PORT)
+
+# Before the long training, not after it: can the service listen there?
+address: environment
+	@$(RUN) -m serving --check
 
 sample: environment
 	@test -d data || $(RUN) -m dvc pull --quiet --remote sample data.dvc || { \

@@ -1,9 +1,9 @@
 """What `make serve` runs: `dvc repro` and the service, on this machine, until Ctrl-C.
 
-Without a model in the service's cache, `dvc repro` comes first: there is nothing to serve before it.
-With one, the service answers at once and `dvc repro` runs beside it: the follower hands over what it
-brings. Either way nothing outlives this process: `dvc` and the stages it starts have a process group
-of their own, because a shell's background job ignores Ctrl-C and dvc waits for its stages.
+Without a model in the service's cache `dvc repro` comes first: there is nothing to serve before it.
+With one the service answers at once and `dvc repro` runs beside it: the follower hands over what it
+brings. Either way nothing outlives this process: each of the two leads a session of its own,
+because dvc waits for its stages instead of ending them.
 """
 
 import os
@@ -21,19 +21,23 @@ REPRO = (sys.executable, "-m", "dvc", "repro")
 SERVICE = (sys.executable, "-m", "serving")
 
 
-class Stopped(Exception):  # noqa: N818
+class Stopped(Exception):
     """Ctrl-C, or another signal that asks this process to end; its argument is the signal."""
 
 
 def main() -> int:
-    """The exit status: the service's own, dvc's when nothing can be served, or 128 + the signal."""
+    """The exit status: the service's own, or dvc's when it leaves nothing to serve.
+
+    Ctrl-C is the ordinary end, 0; another signal is 128 + its number.
+    """
     for stop in STOPS:
         signal.signal(stop, _raise_stopped)
     started: list[subprocess.Popen[bytes]] = []
     try:
         return _run(started)
     except Stopped as stopped:
-        return 128 + int(stopped.args[0])
+        number = int(stopped.args[0])
+        return 0 if number == signal.SIGINT else 128 + number
     finally:
         for stop in STOPS:
             signal.signal(stop, signal.SIG_IGN)
