@@ -1,0 +1,128 @@
+"""The evaluation of one bundle: false alarms on normal rows, and detection on labelled ones."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kizashi.evaluation.metrics import auprc, auroc, false_alarm_band, precision_recall_f1
+from kizashi.evaluation.sensor_limits import SensorLimits
+from kizashi.runtime.detector import Detector
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+Evaluation = dict[str, Any]
+"""Nested names to numbers, as `artifacts/metrics.json` holds them."""
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows in order of time whose condition is known.
+
+    `label_N` is True where a fault shows in the readings. `fault_N` names the fault that is present
+    and is empty where there is none; a row with a fault that does not show yet counts as neither
+    normal nor anomalous.
+    """
+
+    rows_NF: FloatArray
+    label_N: BoolArray
+    fault_N: npt.NDArray[np.str_]
+
+    @property
+    def judged_N(self) -> BoolArray:
+        """Rows that count: faulty ones, and those without any fault."""
+        return np.asarray(self.label_N | (self.fault_N == ""))
+
+
+def evaluate(
+    detector: Detector,
+    holdout_NF: FloatArray,
+    labelled: LabelledRows | None = None,
+    limits: SensorLimits | None = None,
+) -> Evaluation:
+    """Measure a detector; `limits` adds what limits per sensor find on the same labelled rows.
+
+    The verdict of a window is that of its last row.
+    """
+    evaluation: Evaluation = {"holdout": evaluate_normal(detector, holdout_NF)}
+    if labelled is not None and labelled.label_N.any():
+        evaluation["labelled"] = evaluate_labelled(detector, labelled, limits)
+    return evaluation
+
+
+def evaluate_normal(detector: Detector, holdout_NF: FloatArray) -> Evaluation:
+    """False alarms on normal rows that nothing was fitted on, beside what was asked for."""
+    windows_BTF = detector.windows(holdout_NF)
+    alarms = int(detector.decide(windows_BTF, detector.score(windows_BTF)).sum())
+    threshold = detector.threshold
+    result: Evaluation = {
+        "rows": len(windows_BTF),
+        "false_alarms": alarms,
+        "false_alarm_rate": alarms / len(windows_BTF),
+        "calibration_rows": threshold.calibration_rows,
+        "threshold": threshold.value,
+    }
+    if threshold.false_alarm_rate is not None:
+        asked = threshold.false_alarm_rate
+        low, high = false_alarm_band(threshold.calibration_rows, len(windows_BTF), asked)
+        result |= {
+            "false_alarm_rate_asked": asked,
+            "band_low": low,
+            "band_high": high,
+            "within_band": low <= result["false_alarm_rate"] <= high,
+        }
+    return result
+
+
+def evaluate_labelled(
+    detector: Detector, labelled: LabelledRows, limits: SensorLimits | None = None
+) -> Evaluation:
+    """Detection over all faults, then fault by fault against the same normal rows."""
+    windows_BTF = detector.windows(labelled.rows_NF)
+    score_B = detector.score(windows_BTF)
+    anomaly_B = detector.decide(windows_BTF, score_B)
+    last = slice(len(labelled.rows_NF) - len(windows_BTF), None)
+    label_B, fault_B, judged_B = (
+        labelled.label_N[last],
+        labelled.fault_N[last],
+        labelled.judged_N[last],
+    )
+    result = _detection(label_B[judged_B], score_B[judged_B], anomaly_B[judged_B])
+    if limits is not None:
+        by_limits_B = limits.exceeded(labelled.rows_NF[last])
+        result["sensor_limits_recall"] = float(by_limits_B[judged_B & label_B].mean())
+    result["faults"] = {}
+    for fault in np.unique(fault_B[label_B & judged_B]):
+        chosen_B = judged_B & (~label_B | (fault_B == fault))
+        one = _detection(label_B[chosen_B], score_B[chosen_B], anomaly_B[chosen_B])
+        if limits is not None:
+            one["sensor_limits_recall"] = float(by_limits_B[label_B & (fault_B == fault)].mean())
+        result["faults"][str(fault)] = one
+    return result
+
+
+def numbers(evaluation: Evaluation, prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Every finite number in an evaluation under its dotted name, truth values as 0 and 1."""
+    for key, value in evaluation.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from numbers(value, f"{name}.")
+        elif isinstance(value, bool | int | float) and math.isfinite(value):
+            yield name, float(value)
+
+
+def _detection(label_B: BoolArray, score_B: FloatArray, anomaly_B: BoolArray) -> Evaluation:
+    precision, recall, f1 = precision_recall_f1(label_B, anomaly_B)
+    return {
+        "rows": len(label_B),
+        "faulty_rows": int(label_B.sum()),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "auroc": auroc(label_B, score_B),
+        "auprc": auprc(label_B, score_B),
+    }

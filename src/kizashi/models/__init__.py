@@ -1,0 +1,1 @@
+"""Networks that rebuild scaled windows, and the one task that trains them."""

@@ -1,0 +1,1 @@
+"""From normal rows to a calibrated bundle."""
