@@ -1,0 +1,64 @@
+"""The bundle as an MLflow pyfunc: loaded by module name, never by pickle.
+
+`mlflow.pyfunc.load_model("models:/kizashi@production")` and `mlflow models serve` end here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kizashi.errors import DataError
+from kizashi.runtime.bundle import load_bundle
+from kizashi.runtime.detector import Detector
+
+
+class DetectorModel:
+    """Judges a table of rows; a windowed detector judges each row with those before it."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    def predict(
+        self, model_input: pd.DataFrame | npt.ArrayLike, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """One `score` and `status` a row; rows before the first whole window have neither.
+
+        A table's columns are matched by sensor name. Raises DataError for a missing sensor or a
+        value that is not a finite number.
+        """
+        rows_NF = self._rows(model_input)
+        score_N = np.full(len(rows_NF), np.nan)
+        status_N = np.full(len(rows_NF), None, dtype=object)
+        windows_BTF = self.detector.windows(rows_NF)
+        first = len(rows_NF) - len(windows_BTF)
+        score_N[first:] = self.detector.score(windows_BTF)
+        anomaly_B = self.detector.decide(windows_BTF, score_N[first:])
+        status_N[first:] = np.where(anomaly_B, "anomaly", "normal")
+        return pd.DataFrame({"score": score_N, "status": status_N})
+
+    def _rows(self, model_input: pd.DataFrame | npt.ArrayLike) -> npt.NDArray[np.float64]:
+        names = list(self.detector.contract.names)
+        if not isinstance(model_input, pd.DataFrame):
+            model_input = pd.DataFrame(np.atleast_2d(np.asarray(model_input)), columns=names)
+        missing = [name for name in names if name not in model_input.columns]
+        if missing:
+            raise DataError(f"sensor '{missing[0]}' is missing; columns needed: {', '.join(names)}")
+        try:
+            rows_NF = model_input[names].to_numpy(dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"a value is not a number: {error}") from error
+        row, column = (index[:1] for index in np.nonzero(~np.isfinite(rows_NF)))
+        if len(row):
+            raise DataError(
+                f"row {row[0]}: sensor '{names[column[0]]}' is {rows_NF[row[0], column[0]]}; "
+                "a finite number is needed"
+            )
+        return rows_NF
+
+
+def _load_pyfunc(data_path: str) -> DetectorModel:
+    """What MLflow calls to load the model (its name is MLflow's)."""
+    return DetectorModel(load_bundle(Path(data_path)).detector)

@@ -1,0 +1,314 @@
+"""The MLflow model registry: the only file that talks to it.
+
+A version is found by the hash of its bundle, so registering the same bundle twice gives one
+version. Production is the version with the alias `production`; where no such alias exists, the one
+in MLflow's legacy stage Production. MLflow is imported when a registry is first used, not with this
+module: it takes seconds.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kizashi.errors import RegistryError
+from kizashi.runtime.bundle import MANIFEST
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.tracking import MlflowClient
+
+T = TypeVar("T")
+
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+DEFAULT_NAME = "kizashi"
+PRODUCTION = "production"
+CANDIDATE = "candidate"
+LEGACY_STAGE = "Production"
+BUNDLE_HASH = "bundle_hash"
+REPLACED = "replaced_version"
+PROMOTED_AT = "promoted_at"
+
+
+def tracking_uri(configured: str | None = None) -> str:
+    """Where MLflow keeps runs and models: as configured, else MLFLOW_TRACKING_URI, else a SQLite
+    file in the working folder."""
+    return configured or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One version of a registered model; `tags` lead back to data, commit, run and bundle."""
+
+    name: str
+    version: str
+    source: str
+    run_id: str | None = None
+    alias_or_stage: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry:
+    """The registered model `name` in the registry at `uri`.
+
+    Every method raises RegistryError when the registry cannot be reached.
+    """
+
+    def __init__(self, uri: str | None = None, name: str = DEFAULT_NAME) -> None:
+        self.uri = tracking_uri(uri)
+        self.name = name
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        # A dead server is reported within seconds, not after minutes of retries.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
+        mlflow.set_tracking_uri(self.uri)
+        return MlflowClient(self.uri, self.uri)
+
+    def versions(self) -> list[ModelVersion]:
+        """Every version, oldest first."""
+        return [self._described(found) for found in self._search(f"name='{self.name}'")]
+
+    def find(self, bundle_hash: str) -> ModelVersion | None:
+        """The version that holds the bundle with this hash."""
+        found = self._search(f"name='{self.name}' and tags.{BUNDLE_HASH}='{bundle_hash}'")
+        return self._described(found[-1]) if found else None
+
+    def version(self, number: str) -> ModelVersion:
+        """One version by its number; raises RegistryError naming the versions there are."""
+        for found in self.versions():
+            if found.version == str(number):
+                return found
+        known = ", ".join(found.version for found in self.versions()) or "none"
+        raise RegistryError(f"model '{self.name}' has no version {number}; there are: {known}")
+
+    def production(self) -> ModelVersion | None:
+        """The version that serves, None when none was promoted."""
+        aliased = self._by_alias(PRODUCTION)
+        return self._described(aliased, PRODUCTION) if aliased else self._staged()
+
+    def register(self, source: str, run_id: str | None, tags: Mapping[str, str]) -> ModelVersion:
+        """Register the model at `source` as the candidate; `tags` must hold its bundle hash.
+
+        A bundle that is registered already keeps its version, which becomes the candidate again.
+        """
+        found = self.find(tags[BUNDLE_HASH])
+        if found is None:
+            found = self._ask(lambda: self._create(source, run_id, tags))
+        version = found.version
+        self._ask(
+            lambda: self._client.set_registered_model_alias(self.name, CANDIDATE, version)
+        )
+        return found
+
+    def promote(self, version: ModelVersion) -> None:
+        """Let `version` serve, and remember which one it replaces."""
+        replaced = self.production()
+        if replaced and replaced.version != version.version:
+            self._tag(version, REPLACED, replaced.version)
+        self._tag(version, PROMOTED_AT, str(int(time.time())))
+        self._ask(
+            lambda: self._client.set_registered_model_alias(
+                self.name, PRODUCTION, version.version
+            )
+        )
+
+    def previous_production(self) -> ModelVersion:
+        """The version that served before the present one.
+
+        It is the one that the present version replaced; for a version promoted elsewhere (the
+        MLflow page, a stage) the one promoted last before it. Raises RegistryError when there is
+        none.
+        """
+        present = self.production()
+        if present is None:
+            raise RegistryError(f"model '{self.name}' has no production version to roll back from")
+        if REPLACED in present.tags:
+            return self.version(present.tags[REPLACED])
+        earlier = [
+            found
+            for found in self.versions()
+            if PROMOTED_AT in found.tags and found.version != present.version
+        ]
+        if not earlier:
+            raise RegistryError(
+                f"version {present.version} of '{self.name}' is the first that was promoted; "
+                "choose one with: python -m pipelines.promote version=N"
+            )
+        return max(earlier, key=lambda found: int(found.tags[PROMOTED_AT]))
+
+    def resolve(self, uri: str) -> ModelVersion:
+        """The version that a model URI means.
+
+        `models:/NAME` is production; `models:/NAME@ALIAS`, `models:/NAME/STAGE`,
+        `models:/NAME/VERSION` and `runs:/RUN/PATH` are what MLflow takes them for. Raises
+        RegistryError when it means no version.
+        """
+        if uri.startswith("runs:/"):
+            run_id = uri.removeprefix("runs:/").split("/", 1)[0]
+            return ModelVersion(self.name, f"run {run_id[:8]}", uri, run_id)
+        match = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/([^/@]+))?", uri)
+        if match is None:
+            raise RegistryError(
+                f"the model URI is '{uri}'; models:/NAME, models:/NAME@ALIAS, models:/NAME/VERSION,"
+                " models:/NAME/STAGE, runs:/RUN/PATH or a bundle folder is needed"
+            )
+        name, alias, rest = match.groups()
+        return Registry._of(self, name)._resolve(alias, rest, uri)
+
+    def download(self, version: ModelVersion, folder: Path) -> Path:
+        """Fetch a version's files into `folder`; returns the bundle's folder within it."""
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+        def fetch() -> str:
+            from mlflow.artifacts import download_artifacts
+
+            uri = version.source
+            if not uri.startswith("runs:/") and version.version.isdigit():
+                uri = f"models:/{version.name}/{version.version}"
+            return download_artifacts(
+                artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri
+            )
+
+        fetched = Path(self._ask(fetch))
+        manifests = sorted(fetched.rglob(MANIFEST), key=lambda path: len(path.parts))
+        if not manifests:
+            raise RegistryError(
+                f"version {version.version} of '{version.name}' holds no bundle; was it logged by "
+                "another project?"
+            )
+        return manifests[0].parent
+
+    def copy(self, version: ModelVersion, folder: Path) -> Path:
+        """Fetch only a version's bundle, as `folder` itself."""
+        with tempfile.TemporaryDirectory() as temporary:
+            shutil.copytree(self.download(version, Path(temporary)), folder, dirs_exist_ok=True)
+        return folder
+
+    def notes(self) -> list[str]:
+        """What a person should know about the state of the registry, as sentences."""
+        aliased, staged = self._by_alias(PRODUCTION), self._staged()
+        if aliased and staged and str(aliased.version) != staged.version:
+            return [
+                f"version {staged.version} is in the stage {LEGACY_STAGE}, but the alias "
+                f"'{PRODUCTION}' is at version {aliased.version}: the alias decides"
+            ]
+        return []
+
+    @staticmethod
+    def _of(other: "Registry", name: str) -> "Registry":
+        """A registry for another model name over the same connection."""
+        if name == other.name:
+            return other
+        registry = Registry(other.uri, name)
+        registry.__dict__["_client"] = other._client
+        return registry
+
+    def _resolve(self, alias: str | None, rest: str | None, uri: str) -> ModelVersion:
+        if alias is None and rest is None:
+            found = self.production()
+            if found is None:
+                raise RegistryError(
+                    f"model '{self.name}' has no production version; promote one with: "
+                    "python -m pipelines.promote version=N"
+                )
+            return found
+        if alias is not None:
+            aliased = self._by_alias(alias)
+            if aliased is None:
+                raise RegistryError(f"model '{self.name}' has no alias '{alias}' ({uri})")
+            return self._described(aliased, alias)
+        assert rest is not None
+        if rest.isdigit():
+            return self.version(rest)
+        staged = self._staged(rest)
+        if staged is None:
+            raise RegistryError(f"model '{self.name}' has no version in stage '{rest}' ({uri})")
+        return staged
+
+    def _create(self, source: str, run_id: str | None, tags: Mapping[str, str]) -> ModelVersion:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(
+                self.name, description="Anomaly detector with its calibrated threshold"
+            )
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        import mlflow
+
+        created = mlflow.register_model(source, self.name, tags=dict(tags))
+        return self._described(created)
+
+    def _by_alias(self, alias: str) -> "MlflowVersion | None":
+        from mlflow.exceptions import MlflowException
+
+        def look() -> "MlflowVersion | None":
+            try:
+                return self._client.get_model_version_by_alias(self.name, alias)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+
+        return self._ask(look)
+
+    def _staged(self, stage: str = LEGACY_STAGE) -> ModelVersion | None:
+        found = [
+            version
+            for version in self._search(f"name='{self.name}'")
+            if version.current_stage and version.current_stage.lower() == stage.lower()
+        ]
+        return self._described(found[-1], stage) if found else None
+
+    def _search(self, query: str) -> "list[MlflowVersion]":
+        found: list[MlflowVersion] = list(
+            self._ask(lambda: self._client.search_model_versions(query, max_results=10_000))
+        )
+        return sorted(found, key=lambda version: int(version.version))
+
+    def _tag(self, version: ModelVersion, key: str, value: str) -> None:
+        self._ask(
+            lambda: self._client.set_model_version_tag(self.name, version.version, key, value)
+        )
+
+    def _described(self, found: "MlflowVersion", alias_or_stage: str = "") -> ModelVersion:
+        return ModelVersion(
+            name=self.name,
+            version=str(found.version),
+            source=str(found.source),
+            run_id=found.run_id or None,
+            alias_or_stage=alias_or_stage,
+            tags=dict(found.tags or {}),
+        )
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        try:
+            return question()
+        except RegistryError:
+            raise
+        except Exception as error:  # MLflow's stores raise their own, SQLAlchemy's and requests'
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RegistryError(f"the registry at {_public(self.uri)} failed: {reason}") from error
+
+
+def _public(uri: str) -> str:
+    """The URI without a password that it may hold."""
+    return re.sub(r"(://[^:/@]+):[^@/]+@", r"\1:***@", uri)
+
+
+def model_tags(**values: Any) -> dict[str, str]:
+    """Tags as MLflow wants them: text, and nothing that is None."""
+    return {key: str(value) for key, value in values.items() if value is not None}
