@@ -1,0 +1,12 @@
+"""The service: rows of sensor values in, verdicts out.
+
+main, app        the ASGI application; create_app(settings)
+settings         every setting
+cache            bundles and pointers on disk: what is served, and what its follower knows
+detectors        what a worker holds: the detector that the pointer names
+follower         the process that follows the registry and moves the pointer
+score, batch     POST /anomaly and POST /anomaly/batch
+health, model    what operators ask
+errors           exceptions to problem documents
+pages            GET /
+"""

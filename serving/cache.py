@@ -1,0 +1,204 @@
+"""The cache: verified bundles, and one pointer to what is served.
+
+    bundles/HASH/             a verified bundle, named by its hash
+    KEY/pointer.json          what the workers serve, and where it comes from
+    KEY/status.json           what the follower knows
+    KEY/follower.lock         held by the one follower of this host and key
+
+KEY is `Settings.key`. Every file appears whole: it is written beside its place and moved there.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from kizashi.errors import BundleError, KizashiError
+from kizashi.runtime.bundle import bundle_hash, load_bundle
+
+KEPT_BUNDLES = 5
+"""How many bundles stay in the cache: a rollback then needs no download."""
+
+INCOMING = ".incoming-"
+
+
+class Pointer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served; `tags` lead back to data, commit and run, `since` is an RFC 3339 time."""
+
+    bundle: str
+    name: str
+    version: str
+    source: str
+    tags: dict[str, str] = {}
+    since: str
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that the follower would not serve."""
+
+    version: str
+    reason: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What the follower knows; `since` is when it last changed."""
+
+    registry: Literal["reachable", "unreachable", "not used"]
+    problem: str | None = None
+    refused: Refused | None = None
+    notes: list[str] = []
+    since: str
+
+
+class Stamp(NamedTuple):
+    """Tells one content of a file from another without reading it."""
+
+    inode: int
+    modified_ns: int
+
+
+T = TypeVar("T", Pointer, Status)
+
+
+class Cache:
+    """The files of one cache folder and key."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.bundles = folder / "bundles"
+        self.own = folder / key
+        self.pointer_file = self.own / "pointer.json"
+        self.status_file = self.own / "status.json"
+        self.lock_file = self.own / "follower.lock"
+
+    def create(self) -> None:
+        """Make the folders; does nothing when they are there."""
+        self.bundles.mkdir(parents=True, exist_ok=True)
+        self.own.mkdir(parents=True, exist_ok=True)
+
+    def pointer(self) -> Pointer | None:
+        """What is served; None when there is no pointer, or none that can be read."""
+        return _read(self.pointer_file, Pointer)
+
+    def status(self) -> Status | None:
+        """What the follower last said."""
+        return _read(self.status_file, Status)
+
+    def write_status(self, status: Status) -> None:
+        _write(self.status_file, status)
+
+    def bundle_folder(self, bundle: str) -> Path:
+        """Where the bundle with this hash lies, if it is cached."""
+        return self.bundles / bundle
+
+    def adopt(
+        self, folder: Path, *, name: str, version: str, source: str, tags: Mapping[str, str]
+    ) -> Pointer:
+        """Verify the bundle in `folder`, keep it, and point to it.
+
+        Raises BundleError or NotCalibrated, and then leaves the pointer where it was, when the
+        bundle is altered, does not score its own example as it should, or is not the one that
+        `tags["bundle_hash"]` names.
+        """
+        bundle = bundle_hash(folder)
+        promised = tags.get("bundle_hash", bundle)
+        if bundle != promised:
+            raise BundleError(
+                f"the bundle's hash is {bundle[:12]}; the registry says {promised[:12]}"
+            )
+        self._keep(folder, bundle)
+        pointer = Pointer(
+            bundle=bundle,
+            name=name,
+            version=version,
+            source=source,
+            tags=dict(tags),
+            since=now(),
+        )
+        _write(self.pointer_file, pointer)
+        self._prune()
+        return pointer
+
+    def adopt_folder(self, folder: Path) -> Pointer:
+        """`adopt` a bundle that no registry knows: its folder names it, its hash is its version."""
+        folder = folder.resolve()
+        version = bundle_hash(folder)[:12]
+        return self.adopt(folder, name=folder.name, version=version, source=str(folder), tags={})
+
+    def _keep(self, folder: Path, bundle: str) -> None:
+        """Copy the bundle to its place unless it is there, and check the copy on the way."""
+        place = self.bundle_folder(bundle)
+        if not self.holds(bundle):
+            self.create()
+            with tempfile.TemporaryDirectory(dir=self.bundles, prefix=INCOMING) as incoming:
+                copy = Path(shutil.copytree(folder, Path(incoming) / bundle))
+                _check(copy, bundle)
+                shutil.rmtree(place, ignore_errors=True)
+                with suppress(OSError):  # another process was faster
+                    copy.rename(place)
+        os.utime(place)
+
+    def holds(self, bundle: str) -> bool:
+        """Whether the bundle with this hash is cached, unaltered."""
+        try:
+            _check(self.bundle_folder(bundle), bundle)
+        except KizashiError:
+            return False
+        return True
+
+    def _prune(self) -> None:
+        """Drop the bundles that were served longest ago, never one that a pointer names."""
+        pointers = [_read(file, Pointer) for file in self.bundles.parent.glob("*/pointer.json")]
+        named = {pointer.bundle for pointer in pointers if pointer is not None}
+        cached = [folder for folder in self.bundles.iterdir() if not folder.name.startswith(".")]
+        cached.sort(key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
+        for folder in cached[KEPT_BUNDLES:]:
+            if folder.name not in named:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check(folder: Path, bundle: str) -> None:
+    loaded = load_bundle(folder)
+    loaded.check_example()
+    if loaded.hash != bundle:
+        raise BundleError(f"{folder} holds bundle {loaded.hash[:12]} instead of {bundle[:12]}")
+
+
+def stamp(file: Path) -> Stamp | None:
+    """The stamp of a file, None when there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return Stamp(found.st_ino, found.st_mtime_ns)
+
+
+def now() -> str:
+    """This moment as RFC 3339, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _read(file: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _write(file: Path, content: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".new-", delete=False) as new:
+        try:
+            new.write(msgspec.json.format(msgspec.json.encode(content), indent=1))
+            new.flush()
+            os.fsync(new.fileno())
+            Path(new.name).replace(file)
+        except BaseException:
+            with suppress(OSError):
+                Path(new.name).unlink()
+            raise

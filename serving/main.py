@@ -1,0 +1,12 @@
+"""`uvicorn serving.main:app`."""
+
+import sys
+
+from kizashi.errors import ConfigurationError
+from serving.app import create_app
+from serving.settings import read_settings
+
+try:
+    app = create_app(read_settings())
+except ConfigurationError as error:
+    sys.exit(str(error))

@@ -1,0 +1,137 @@
+"""What comes in: media type, body, JSON; and the id that names each request."""
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.errors import MalformedBody, WrongMediaType, invalid, too_large
+
+SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+LONGEST_INTEGER = 400
+"""Digits; a longer whole number is beyond every float, and slow to read."""
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class RequestIds:
+    """ASGI layer: each request has an id, the client's own if it is sane, and each answer says it.
+
+    It is in `scope["state"]["request_id"]`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = header(scope["headers"], b"x-request-id")
+        if SANE_ID.fullmatch(request_id) is None:
+            request_id = os.urandom(16).hex().encode()
+        scope.setdefault("state", {})["request_id"] = request_id.decode()
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                named = (b"x-request-id", request_id)
+                message["headers"] = [*message.get("headers", ()), named]
+            await send(message)
+
+        await self.app(scope, receive, send_named)
+
+
+def header(headers: Headers, name: bytes) -> bytes:
+    """The first header with this lower-case name; empty when there is none."""
+    for found, value in headers:
+        if found == name:
+            return value
+    return b""
+
+
+def media_type(headers: Headers, read: tuple[bytes, ...]) -> tuple[bytes, str]:
+    """The body's media type and charset, lower-case; no media type means the first of `read`.
+
+    Raises WrongMediaType for one that is not in `read`, and for a compressed body.
+    """
+    sent = header(headers, b"content-type")
+    if sent == read[0]:
+        kind, parameters = sent, b""
+    else:
+        kind, _, parameters = sent.partition(b";")
+        kind = kind.strip().lower() or read[0]
+    if kind not in read:
+        allowed = " or ".join(one.decode() for one in read)
+        raise WrongMediaType(f"Content-Type is {_quoted(kind)}; {allowed} is needed")
+    encoding = header(headers, b"content-encoding").strip().lower()
+    if encoding not in (b"", b"identity"):
+        raise WrongMediaType(f"Content-Encoding is {_quoted(encoding)}; none is read here")
+    return kind, _charset(parameters)
+
+
+def _charset(parameters: bytes) -> str:
+    found = re.search(rb'charset\s*=\s*"?([\w.:-]+)', parameters, re.IGNORECASE)
+    return "utf-8" if found is None else found[1].decode().lower()
+
+
+def _quoted(value: bytes) -> str:
+    return repr(value[:60].decode("latin-1"))
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body; raises BodyTooLarge, without reading it, when it is longer than `limit`."""
+    length = header(scope["headers"], b"content-length")
+    if length.isdigit() and int(length[:20]) > limit:
+        raise too_large(limit)
+    message = await _next(receive)
+    body: bytes = message.get("body", b"")
+    if message.get("more_body", False):
+        pieces = bytearray(body)
+        while message.get("more_body", False) and len(pieces) <= limit:
+            message = await _next(receive)
+            pieces += message.get("body", b"")
+        body = bytes(pieces)
+    if len(body) > limit:
+        raise too_large(limit)
+    return body
+
+
+async def _next(receive: Receive) -> Message:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
+
+
+def parse_json(body: bytes) -> Any:
+    """Read JSON as the fast decoder cannot: it sees names that occur twice, and lets NaN, Infinity
+    and numbers beyond a float through to the data contract, which names their sensor.
+
+    Raises MalformedBody, or InvalidRow for a name that occurs twice in one object.
+    """
+    try:
+        return json.loads(body, object_pairs_hook=_each_once, parse_int=_integer)
+    except RecursionError as error:
+        raise MalformedBody("the body is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"the body is not {error.encoding} (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise MalformedBody(f"the body is not JSON: {error.msg} ({place})") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise invalid(f"{twice[:60]!r} occurs twice in one object; it may be given once")
+    return content
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)

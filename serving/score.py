@@ -1,0 +1,204 @@
+"""POST /anomaly: the fast road. One window in, one verdict out.
+
+The route is plain ASGI: nothing stands between the socket and the detector that the answer does not
+need. `serving.openapi` documents it.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from starlette.types import Receive, Scope, Send
+
+from kizashi.errors import InvalidRow, Problem
+from kizashi.runtime.contract import Sensor
+from serving.detectors import Detectors, Served
+from serving.errors import NoModel, UnusableScore, invalid
+from serving.requests import media_type, parse_json, read_body
+
+ONE_WINDOW_BYTES = 1024 * 1024
+"""More than any window of sensor values needs; it is read on the event loop."""
+LONGEST_SOURCE = 200
+JSON = (b"application/json",)
+JSON_HEADERS = ((b"content-type", b"application/json"),)
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class ScoreRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body. Unknown names are refused: a mistyped `timestamp` would otherwise be lost in
+    silence, and with it what an alarm is attributed to."""
+
+    values: Any
+    source: str | None = None
+    timestamp: str | None = None
+
+
+_decoder = msgspec.json.Decoder(ScoreRequest)
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreEndpoint:
+    """The ASGI endpoint; errors go to the table of `serving.errors`."""
+
+    detectors: Detectors
+    limit: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        full = wants_detail(scope["query_string"])
+        media_type(scope["headers"], JSON)
+        served = current(self.detectors)
+        request = read_request(await read_body(scope, receive, self.limit))
+        window_TF = served.detector.contract.window(request.values)
+        answer = detail(served, window_TF, request) if full else brief(served, window_TF)
+        body = _encode(answer)
+        length = (b"content-length", b"%d" % len(body))
+        headers = (*JSON_HEADERS, length, *served.headers)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def current(detectors: Detectors) -> Served:
+    """What this worker serves; raises NoModel, saying why there is nothing."""
+    served = detectors.current or detectors.refresh()
+    if served is None:
+        raise NoModel(f"no model is ready: {detectors.why_none()}")
+    return served
+
+
+def wants_detail(query: bytes) -> bool:
+    """Whether `?detail=full` asks for everything; raises InvalidRow for another `detail`."""
+    if not query:
+        return False
+    asked = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("detail", ["brief"])[-1]
+    if asked not in ("brief", "full"):
+        raise invalid(f"detail is {asked[:60]!r}; 'full' or 'brief' is needed")
+    return asked == "full"
+
+
+def read_request(body: bytes) -> ScoreRequest:
+    """The request in `body`; raises MalformedBody or InvalidRow."""
+    try:
+        request = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        request = _checked(parse_json(body))
+    else:
+        # Names that occur twice are seen only by the slow reader; lists of numbers have no names.
+        if body.count(b"{") > 1 or body.count(b'"values"') > 1:
+            request = _checked(parse_json(body))
+    if request.source is not None or request.timestamp is not None:
+        _check_origin(request)
+    return request
+
+
+def _checked(content: Any) -> ScoreRequest:
+    if not isinstance(content, dict):
+        raise invalid('the body is not an object; {"values": [...]} is needed')
+    known = ScoreRequest.__struct_fields__
+    problems = [
+        Problem(f"{name[:60]!r} is unknown; {', '.join(known)} are known")
+        for name in content
+        if name not in known
+    ]
+    if "values" not in content:
+        problems.append(Problem("'values' is missing; the sensors' values are needed"))
+    problems += [
+        Problem(f"{name} is {str(content[name])[:60]}; a text is needed")
+        for name in ("source", "timestamp")
+        if not isinstance(content.get(name, ""), str | None)
+    ]
+    if problems:
+        raise InvalidRow(problems)
+    return ScoreRequest(**content)
+
+
+def _check_origin(request: ScoreRequest) -> None:
+    source, timestamp, problems = request.source, request.timestamp, []
+    if source is not None and not (source.isprintable() and 1 <= len(source) <= LONGEST_SOURCE):
+        wanted = f"1 to {LONGEST_SOURCE} printable characters are needed"
+        problems.append(Problem(f"source is {source[:60]!r}; {wanted}"))
+    if timestamp is not None:
+        try:
+            msgspec.convert(timestamp, Annotated[datetime, msgspec.Meta(tz=True)])
+        except msgspec.ValidationError:
+            wanted = "RFC 3339 with its zone is needed, like 2026-01-31T08:00:00+09:00"
+            problems.append(Problem(f"timestamp is {timestamp[:60]!r}; {wanted}"))
+    if problems:
+        raise InvalidRow(problems)
+
+
+def brief(served: Served, window_TF: FloatArray) -> dict[str, Any]:
+    """Score and status, and nothing else: strict clients depend on exactly these two."""
+    detector, windows_BTF = served.detector, window_TF[None]
+    score_B = detector.score(windows_BTF)
+    score = finite(float(score_B[0]))
+    return {"score": score, "status": status(detector.decide(windows_BTF, score_B)[0])}
+
+
+def detail(served: Served, window_TF: FloatArray, request: ScoreRequest) -> dict[str, Any]:
+    """Everything there is to say of one window."""
+    detector = served.detector
+    verdicts = detector.judge(window_TF[None])
+    sensors = detector.contract.sensors
+    contributions = {
+        sensor.name: {"share": share, "value": value, "expected": expected, "unit": sensor.unit}
+        for sensor, share, value, expected in zip(
+            sensors,
+            verdicts.contribution_BF[0].tolist(),
+            window_TF[-1].tolist(),
+            verdicts.expected_BF[0].tolist(),
+            strict=True,
+        )
+    }
+    return {
+        "score": finite(float(verdicts.score_B[0])),
+        "status": status(verdicts.anomaly_B[0]),
+        "threshold": detector.threshold.value,
+        "p_value": float(verdicts.p_value_B[0]),
+        "severity": float(verdicts.severity_B[0]),
+        "contributions": contributions,
+        "data_quality": [
+            out_of_range(sensor, column.tolist())
+            for sensor, beyond, column in zip(
+                sensors, verdicts.out_of_range_BF[0], window_TF.T, strict=True
+            )
+            if beyond
+        ],
+        "model": {"name": served.name, "version": served.version, "bundle": served.bundle.hash},
+        "source": request.source,
+        "timestamp": request.timestamp,
+    }
+
+
+def out_of_range(sensor: Sensor, column: list[float]) -> dict[str, Any]:
+    """What `data_quality` says of a sensor whose window has a value beyond its limits."""
+    low = -math.inf if sensor.low is None else sensor.low
+    high = math.inf if sensor.high is None else sensor.high
+    value = next(value for value in reversed(column) if not low <= value <= high)
+    limit = f"below {low:g}" if value < low else f"above {high:g}"
+    unit = f" {sensor.unit}" if sensor.unit else ""
+    return {
+        "sensor": sensor.name,
+        "value": value,
+        "low": sensor.low,
+        "high": sensor.high,
+        "detail": f"{sensor.name} is {value:g}{unit}, {limit}{unit}, its instrument's limit",
+    }
+
+
+def status(anomaly: bool | np.bool_) -> str:
+    """The verdict as a word."""
+    return "anomaly" if anomaly else "normal"
+
+
+def finite(score: float) -> float:
+    """The score; raises UnusableScore for NaN and infinity, which no threshold would catch."""
+    if not math.isfinite(score):
+        raise UnusableScore(f"the model scored {score}; a finite number is needed")
+    return score

@@ -1,0 +1,92 @@
+"""Every setting of the service, read from environment variables; docs/settings.md explains each."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kizashi.errors import ConfigurationError
+
+PREFIX = "KIZASHI_"
+REGISTRY_SCHEMES = ("models:/", "runs:/")
+
+
+def _model_uri(uri: str) -> str:
+    """Refuse an address that names neither a registered model, a run nor a folder."""
+    if "://" in uri and not uri.startswith(REGISTRY_SCHEMES):
+        raise ValueError(uri)
+    return uri
+
+
+class Settings(BaseSettings):
+    """One field a setting; its description says what a value must be, for errors and for people."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, populate_by_name=True
+    )
+
+    host: Annotated[str, Field(min_length=1, description="an address of this machine")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Field(ge=1, le=65535, description="a whole number from 1 to 65535")] = 8000
+    workers: Annotated[int, Field(ge=1, le=256, description="a whole number from 1 to 256")] = 1
+    model_uri: Annotated[
+        str,
+        AfterValidator(_model_uri),
+        Field(
+            min_length=1,
+            description="models:/NAME, models:/NAME@ALIAS, models:/NAME/STAGE, "
+            "models:/NAME/VERSION, runs:/RUN_ID/PATH or a bundle folder",
+        ),
+    ] = "models:/kizashi"
+    cache: Annotated[Path, Field(description="a folder")] = Path(".kizashi")
+    poll_seconds: Annotated[
+        float, Field(ge=0.1, le=3600, description="a number of seconds from 0.1 to 3600")
+    ] = 2.0
+    max_body_bytes: Annotated[
+        int, Field(ge=1024, description="a whole number of bytes from 1024")
+    ] = 16 * 1024 * 1024
+    tracking_uri: Annotated[
+        str,
+        Field(
+            min_length=1,
+            validation_alias="MLFLOW_TRACKING_URI",
+            description="the address of an MLflow tracking server or store",
+        ),
+    ] = "sqlite:///mlflow.db"
+
+    @property
+    def bundle_folder(self) -> Path | None:
+        """The folder to serve from, None when the model comes from a registry."""
+        return None if self.model_uri.startswith(REGISTRY_SCHEMES) else Path(self.model_uri)
+
+    @property
+    def key(self) -> str:
+        """Names what is followed: services that share a cache keep apart what they serve."""
+        folder = self.bundle_folder
+        followed = (
+            f"{self.tracking_uri}\n{self.model_uri}" if folder is None else str(folder.resolve())
+        )
+        return hashlib.sha256(followed.encode()).hexdigest()[:12]
+
+
+def read_settings() -> Settings:
+    """The settings of this process; raises ConfigurationError naming each wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [_sentence(str(one["loc"][0]), one["input"]) for one in error.errors()]
+        raise ConfigurationError("; ".join(problems)) from error
+
+
+def _sentence(place: str, value: object) -> str:
+    name = place.removeprefix(PREFIX).removeprefix(PREFIX.lower()).lower()
+    field = Settings.model_fields.get(name) or Settings.model_fields["tracking_uri"]
+    return f"{variable(name)} is {value!r}; {field.description} is needed"
+
+
+def variable(name: str) -> str:
+    """The environment variable of the field `name`."""
+    return "MLFLOW_TRACKING_URI" if name.endswith("tracking_uri") else PREFIX + name.upper()
