@@ -15,6 +15,7 @@ from kizashi.data.simulate import (
     ROWS_PER_DAY,
     SENSORS,
     TOLERANCE,
+    UNITS,
     PressLineSample,
     healthy_readings,
     simulate_press_line,
@@ -217,3 +218,10 @@ def test_limits_per_sensor_find_some_faulty_rows_but_at_most_six_in_ten(seed: in
     wrong = readings(sample.labelled[sample.labelled["label"] == 1])
     found = ((wrong < low) | (wrong > high)).any(axis=1).mean()
     assert 0.1 < found <= 0.6
+
+
+@pytest.mark.parametrize("page", ["docs/sample-data.md", "docs/ja/sample-data.md"])
+def test_the_documented_noise_and_tolerances_are_those_of_the_simulator(page: str) -> None:
+    text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
+    for sensor, unit in UNITS.items():
+        assert f"| {NOISE[sensor]:.3f} {unit} | {TOLERANCE[sensor]:.2f} {unit} |" in text
