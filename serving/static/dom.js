@@ -1,0 +1,33 @@
+// Elements made from data. Text only ever becomes text: nothing here parses HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+/** An HTML element; attributes that are false or null are left out, functions listen to events. */
+export function html(name, attributes = {}, ...children) {
+  return filled(document.createElement(name), attributes, children);
+}
+
+/** An SVG element. */
+export function svg(name, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, name), attributes, children);
+}
+
+function filled(element, attributes, children) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element.addEventListener(key, value);
+    else if (value !== false && value !== null) element.setAttribute(key, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** Sign and word of a verdict; the sign differs in shape, so colour is never the only difference. */
+export function sign(status) {
+  const shape =
+    status === "anomaly"
+      ? [svg("path", { d: "M12 2 23 21H1Z" }), svg("path", { d: "M12 9v6M12 17.6v.4", class: "stroke" })]
+      : [svg("circle", { cx: 12, cy: 12, r: 11 }), svg("path", { d: "m7 12.5 3.5 3.5L17 9", class: "stroke" })];
+  return svg("svg", { viewBox: "0 0 24 24", class: "sign", "aria-hidden": "true" }, ...shape);
+}
