@@ -8,8 +8,6 @@ module: it takes seconds.
 
 import os
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -124,12 +122,21 @@ class Registry:
             )
         )
 
+    def roll_back(self, version: ModelVersion) -> None:
+        """Let `version` serve again, without it replacing anything: the next rollback goes on to
+        the one before it, not back to the one just left."""
+        self._ask(
+            lambda: self._client.set_registered_model_alias(
+                self.name, PRODUCTION, version.version
+            )
+        )
+
     def previous_production(self) -> ModelVersion:
         """The version that served before the present one.
 
-        It is the one that the present version replaced; for a version promoted elsewhere (the
-        MLflow page, a stage) the one promoted last before it. Raises RegistryError when there is
-        none.
+        It is the one that the present version replaced; for a version that was only ever promoted
+        elsewhere (the MLflow page, a stage) the one promoted last before it. Raises RegistryError
+        when there is none.
         """
         present = self.production()
         if present is None:
@@ -141,7 +148,7 @@ class Registry:
             for found in self.versions()
             if PROMOTED_AT in found.tags and found.version != present.version
         ]
-        if not earlier:
+        if PROMOTED_AT in present.tags or not earlier:
             raise RegistryError(
                 f"version {present.version} of '{self.name}' is the first that was promoted; "
                 "choose one with: python -m pipelines.promote version=N"
@@ -189,12 +196,6 @@ class Registry:
                 "another project?"
             )
         return manifests[0].parent
-
-    def copy(self, version: ModelVersion, folder: Path) -> Path:
-        """Fetch only a version's bundle, as `folder` itself."""
-        with tempfile.TemporaryDirectory() as temporary:
-            shutil.copytree(self.download(version, Path(temporary)), folder, dirs_exist_ok=True)
-        return folder
 
     def notes(self) -> list[str]:
         """What a person should know about the state of the registry, as sentences."""

@@ -6,6 +6,7 @@ bundle.
 
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -182,6 +183,17 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def dvc_md5(path: Path) -> dict[str, str]:
+    """What DVC calls the version of the tracked file or folder that `path` is or lies in, as
+    `dvc_md5`; empty where DVC tracks neither."""
+    for tracked in (path, *path.parents):
+        pointer = tracked.with_name(f"{tracked.name}.dvc") if tracked.name else None
+        if pointer is not None and pointer.is_file():
+            found = re.search(r"^\s*-?\s*md5:\s*(\S+)", pointer.read_text(), re.MULTILINE)
+            return {"dvc_md5": found[1]} if found else {}
+    return {}
 
 
 def git_state() -> dict[str, str]:

@@ -1,0 +1,49 @@
+"""From any CSV of normal rows to a bundle in one command: no DVC, no registry, no labels.
+
+    python -m pipelines.fit data.path=my.csv output=model/
+"""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from kizashi.data.source import DataSource
+from kizashi.data.validate import examine
+from kizashi.evaluation.report import evaluate
+from kizashi.training.fit import NormalRows, fit_bundle
+from pipelines.command import build, command, setting
+from pipelines.recipe import recipe
+from pipelines.stages import labelled_rows, readings
+from pipelines.tables import print_evaluation
+
+
+@command("fit")
+def main(config: DictConfig) -> None:
+    source: DataSource = build(config.data)
+    split, parts, output = build(config.split), recipe(config), setting(config, "output", str)
+    frame = source.normal()
+    contract = source.contract(frame, setting(config, "window.length", int))
+    time = source.time_column(frame)
+    normal = examine(frame, contract, time).require_usable(source.max_bad_share)
+    if len(normal.quarantine):
+        print(f"{len(normal.quarantine):,} bad rows are left out:")
+        for finding in normal.report["findings"]["first"][:5]:
+            print(f"  {finding['detail']}")
+    rows = {
+        name: readings(part, contract)
+        for name, part in split(normal.rows, contract.window_length).items()
+    }
+    holdout_NF = rows.pop("holdout")
+    bundle = fit_bundle(parts, contract, NormalRows(**rows), Path(output))
+    found = source.labelled_rows()
+    labelled = None
+    if found is not None:
+        good = examine(found, contract, time, labelled=True).require_usable(source.max_bad_share)
+        labelled = labelled_rows(good.rows, contract)
+    print_evaluation(evaluate(bundle.detector, holdout_NF, labelled), bundle)
+    print(f"the bundle is in {output}; serve it with: KIZASHI_MODEL_URI={output} "
+          "python -m serving")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The configuration of a detector as the parts that training needs."""
+
+from functools import partial
+
+from omegaconf import DictConfig
+from torch import nn
+
+from kizashi.training.fit import Recipe
+from pipelines.command import build, setting
+
+
+def recipe(config: DictConfig) -> Recipe:
+    """Build every part; raises ConfigurationError for the first value that cannot be used."""
+    network = partial(_network, config.model)
+    network(1, 1)  # wrong values are found now, before any data is read
+    return Recipe(
+        network=network,
+        scaler=build(config.scaler),
+        scorer=build(config.scorer),
+        threshold=build(config.threshold),
+        trainer=build(config.trainer),
+        seed=setting(config, "seed", int),
+    )
+
+
+def _network(model: DictConfig, n_sensors: int, window_length: int) -> nn.Module:
+    network: nn.Module = build(model, n_sensors=n_sensors, window_length=window_length)
+    return network

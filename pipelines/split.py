@@ -1,0 +1,23 @@
+"""Stage 2: validated rows to train, validation, calibration and holdout.
+
+    python -m pipelines.split [split=chronological] [split.train=0.6]
+"""
+
+from omegaconf import DictConfig
+
+from pipelines.command import artifacts, build, command
+from pipelines.stages import StageFiles
+
+
+@command("config")
+def main(config: DictConfig) -> None:
+    files = StageFiles(artifacts(config))
+    parts = build(config.split)(files.normal(), files.contract().window_length)
+    files.split.mkdir(parents=True, exist_ok=True)
+    for name, part in parts.items():
+        part.to_parquet(files.split / f"{name}.parquet", index=False)
+    print("rows: " + ", ".join(f"{name} {len(part):,}" for name, part in parts.items()))
+
+
+if __name__ == "__main__":
+    main()

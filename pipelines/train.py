@@ -1,0 +1,114 @@
+"""Stage 3: train, calibrate on rows the network never saw, and evaluate what will serve.
+
+One process and one MLflow run. Change anything on the command line, or sweep with -m:
+
+    python -m pipelines.train model.latent=4 threshold=quantile
+    python -m pipelines.train -m model.latent=1,2,4 scorer=reconstruction_error,mahalanobis_error
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from kizashi.evaluation.figures import error_histogram, loss_curves
+from kizashi.evaluation.report import LabelledRows, evaluate, numbers
+from kizashi.evaluation.sensor_limits import SensorLimits
+from kizashi.registry import BUNDLE_HASH, model_tags
+from kizashi.runtime.bundle import Bundle
+from kizashi.runtime.contract import DataContract
+from kizashi.tracking import Run, Tracking, git_state, start_run
+from kizashi.training.fit import NormalRows, fit_bundle
+from pipelines.command import artifacts, build, command
+from pipelines.recipe import recipe
+from pipelines.stages import StageFiles, readings, write_json
+from pipelines.tables import print_evaluation
+
+
+@command("config")
+def main(config: DictConfig) -> None:
+    tracking: Tracking = build(config.tracking)
+    parts = recipe(config)
+    # What a sweep reads was made by `dvc repro`; what it writes is its own.
+    inputs, outputs = StageFiles(Path(config.artifacts)), StageFiles(artifacts(config))
+    contract, labelled = inputs.contract(), inputs.labelled(inputs.contract())
+    rows = _normal_rows(inputs, contract)
+    holdout_NF = readings(inputs.part("holdout"), contract)
+    losses: dict[str, list[float]] = defaultdict(list)
+
+    with start_run(tracking) as run:
+        run.parameters(_described(config))
+        _log_inputs(run, inputs)
+
+        def report(epoch: int, epoch_losses: Mapping[str, float]) -> None:
+            for name, value in epoch_losses.items():
+                losses[name].append(value)
+            run.losses(epoch, epoch_losses)
+
+        bundle = fit_bundle(parts, contract, rows, outputs.bundle, report)
+        evaluation = evaluate(bundle.detector, holdout_NF, labelled, _limits(rows, bundle))
+        _log_figures(run, bundle, labelled, losses, outputs.figures)
+        run.metrics(dict(numbers(evaluation)))
+        run.tags(_lineage(bundle, inputs))
+        run.model(bundle)
+    write_json(outputs.metrics, evaluation)
+    print_evaluation(evaluation, bundle)
+
+
+def _normal_rows(inputs: StageFiles, contract: DataContract) -> NormalRows:
+    return NormalRows(
+        *(readings(inputs.part(part), contract) for part in ("train", "validation", "calibration"))
+    )
+
+
+def _limits(rows: NormalRows, bundle: Bundle) -> SensorLimits:
+    """Limits per sensor from all normal rows, at the false alarm rate of the detector."""
+    normal_NF = np.concatenate([rows.train, rows.validation, rows.calibration])
+    return SensorLimits.fit(normal_NF, bundle.detector.threshold.false_alarm_rate or 0.001)
+
+
+def _described(config: DictConfig) -> dict[str, Any]:
+    described = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(described, dict)
+    return {str(key): value for key, value in described.items()}
+
+
+def _log_inputs(run: Run, inputs: StageFiles) -> None:
+    report = inputs.report()
+    run.dataset(inputs.part("train"), report["source"], report["sha256"], "training")
+
+
+def _lineage(bundle: Bundle, inputs: StageFiles) -> dict[str, str]:
+    report = inputs.report()
+    return git_state() | model_tags(
+        **{BUNDLE_HASH: bundle.hash},
+        data_source=report["source"],
+        data_sha256=report["sha256"],
+        data_dvc_md5=report.get("dvc_md5"),
+    )
+
+
+def _log_figures(
+    run: Run,
+    bundle: Bundle,
+    labelled: LabelledRows | None,
+    losses: Mapping[str, list[float]],
+    folder: Path,
+) -> None:
+    detector = bundle.detector
+    faulty = []
+    if labelled is not None:
+        score_B = detector.score(detector.windows(labelled.rows_NF))
+        faulty = score_B[labelled.label_N[-len(score_B) :]].tolist()
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = {"errors": error_histogram(detector, faulty), "losses": loss_curves(losses)}
+    for name, figure in pictures.items():
+        figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
+        run.figure(figure, name)
+
+
+if __name__ == "__main__":
+    main()

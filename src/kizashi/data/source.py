@@ -1,0 +1,54 @@
+"""Where normal and labelled rows come from, and what sensors they hold: a choice in `conf/data/`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kizashi.data.load import data_contract, find_timestamp, read_table
+from kizashi.errors import ConfigurationError
+from kizashi.runtime.contract import DataContract
+
+FIND = "auto"
+"""As the timestamp: take the first column that holds dates and times, if there is one."""
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The normal rows at `path`, and labelled ones where that file exists.
+
+    `sensors` None takes every column but the timestamp as a sensor. `max_bad_share` is the share of
+    rows that may be bad before a run stops. Raises ConfigurationError for a share outside 0 to 1.
+    """
+
+    path: str
+    labelled: str | None = None
+    timestamp: str | None = FIND
+    sensors: Sequence[Mapping[str, Any]] | None = None
+    max_bad_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_bad_share <= 1:
+            raise ConfigurationError(
+                f"max_bad_share is {self.max_bad_share}; a share from 0 to 1 is needed"
+            )
+
+    def normal(self) -> pd.DataFrame:
+        """The table of normal rows as it is; raises DataError when it cannot be read."""
+        return read_table(self.path)
+
+    def labelled_rows(self) -> pd.DataFrame | None:
+        """The labelled table as it is, None when there is none."""
+        if self.labelled is None or not Path(self.labelled).exists():
+            return None
+        return read_table(self.labelled)
+
+    def time_column(self, frame: pd.DataFrame) -> str | None:
+        """The name of the timestamp column of `frame`, None when rows have no time."""
+        return find_timestamp(frame) if self.timestamp == FIND else self.timestamp
+
+    def contract(self, frame: pd.DataFrame, window_length: int) -> DataContract:
+        """The sensors of `frame`, as configured or inferred."""
+        return data_contract(frame, self.sensors, self.time_column(frame), window_length)
