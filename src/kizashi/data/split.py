@@ -1,0 +1,128 @@
+"""Rows to train, validation, calibration and holdout: four disjoint parts, each with one purpose.
+
+`train` fits the network, `validation` stops it early, `calibration` turns scores into p-values and
+a threshold, `holdout` measures what the threshold promised.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from kizashi.errors import ConfigurationError, DataError
+
+PARTS = ("train", "validation", "calibration", "holdout")
+LEAST_WINDOWS = 2
+"""The fewest windows that each part must have: one has no spread."""
+_ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
+
+
+@dataclass(frozen=True)
+class ChronologicalSplit:
+    """Consecutive parts in the order of time, never shuffled across it.
+
+    The four shares are each above 0 and sum to 1. Between two parts `gap` rows, and never fewer
+    than one window, belong to neither: rows close in time resemble each other, and a part that
+    began right after another would look better than it is.
+    """
+
+    train: float = 0.6
+    validation: float = 0.1
+    calibration: float = 0.15
+    holdout: float = 0.15
+    gap: int = 0
+
+    def __post_init__(self) -> None:
+        _check_shares(_shares(self))
+        if self.gap < 0:
+            raise ConfigurationError(
+                f"gap is {self.gap!r}; a whole number of rows from 0 is needed"
+            )
+
+    def __call__(self, frame: pd.DataFrame, window_length: int = 1) -> dict[str, pd.DataFrame]:
+        """The parts of `frame` by name, rows in order and counted from 0 again.
+
+        Raises DataError when there are too few rows, saying how many are needed.
+        """
+        gap = max(self.gap, window_length)
+        sizes = _sizes(_shares(self), len(frame), gap, window_length)
+        parts, start = {}, 0
+        for name, size in sizes.items():
+            parts[name] = frame.iloc[start : start + size].reset_index(drop=True)
+            start += size + gap
+        return parts
+
+
+@dataclass(frozen=True)
+class RandomSplit:
+    """Parts drawn at random, for rows that have no order (one row per workpiece, say).
+
+    The four shares are each above 0 and sum to 1. Rows keep the file's order within a part.
+    Measurements over time must not be split like this: neighbouring rows would land in different
+    parts, and holdout would repeat what the network has seen.
+    """
+
+    train: float = 0.6
+    validation: float = 0.1
+    calibration: float = 0.15
+    holdout: float = 0.15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_shares(_shares(self))
+        if self.seed < 0:
+            raise ConfigurationError(f"seed is {self.seed!r}; a whole number from 0 is needed")
+
+    def __call__(self, frame: pd.DataFrame, window_length: int = 1) -> dict[str, pd.DataFrame]:
+        """The parts of `frame` by name, rows counted from 0 again.
+
+        Raises ConfigurationError for windows of more than one row, and DataError when there are
+        too few rows, saying how many are needed.
+        """
+        if window_length > 1:
+            raise ConfigurationError(
+                f"window length is {window_length} and the split is random; windows need rows in "
+                "order: use the chronological split"
+            )
+        sizes = _sizes(_shares(self), len(frame), 0, window_length)
+        order = np.random.default_rng(self.seed).permutation(len(frame))
+        ends = np.cumsum(list(sizes.values()))[:-1]
+        return {
+            name: frame.iloc[np.sort(places)].reset_index(drop=True)
+            for name, places in zip(sizes, np.split(order, ends), strict=True)
+        }
+
+
+def _shares(split: ChronologicalSplit | RandomSplit) -> dict[str, float]:
+    return {name: getattr(split, name) for name in PARTS}
+
+
+def _check_shares(shares: Mapping[str, float]) -> None:
+    for name, share in shares.items():
+        if not 0 < share < 1:
+            raise ConfigurationError(
+                f"{name} is {share!r}; a share of the rows above 0 and below 1 is needed"
+            )
+    total = sum(shares.values())
+    if abs(total - 1) > 1e-6:
+        listed = " + ".join(f"{name} {share:g}" for name, share in shares.items())
+        raise ConfigurationError(f"the shares {listed} sum to {total:g}; they must sum to 1")
+
+
+def _sizes(shares: Mapping[str, float], rows: int, gap: int, window_length: int) -> dict[str, int]:
+    """Rows of each part; what rounding leaves over goes to train."""
+    least = window_length + LEAST_WINDOWS - 1
+    gaps = gap * (len(shares) - 1)
+    needed = max(math.ceil(least / share - _ROUNDING) for share in shares.values()) + gaps
+    if rows < needed:
+        between = f" with gaps of {gap} rows between them" if gap else ""
+        raise DataError(
+            f"{rows} rows are too few to split into {', '.join(shares)}{between}; "
+            f"at least {needed} are needed"
+        )
+    usable = rows - gaps
+    sizes = {name: math.floor(share * usable + _ROUNDING) for name, share in shares.items()}
+    sizes["train"] += usable - sum(sizes.values())
+    return sizes

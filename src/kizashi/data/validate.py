@@ -1,0 +1,300 @@
+"""Good rows on one side, bad rows with their reasons on the other, and a report about both.
+
+Row numbers count the rows of data from 1, the header not counted: in a CSV file without line breaks
+inside cells, row N is line N + 1. Bad rows never cost a good one: the rows around them stay.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from kizashi.data.load import FAULT, LABEL, SURPLUS, blank, numbers, times
+from kizashi.data.order import Places, time_order
+from kizashi.data.report import Finding, describe, quoted
+from kizashi.errors import ConfigurationError, DataError
+from kizashi.runtime.contract import DataContract, Sensor
+
+NOTHING = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What became of a table.
+
+    `rows`: good rows in order, the timestamp (UTC) first if there is one, then the sensors of the
+    contract as float64, then `label` and `fault` for labelled data. `quarantine`: bad rows as they
+    were read, between their number (`row`) and all that is wrong with them (`reason`). `report`:
+    counts, the first findings, warnings and each sensor's range, fit for JSON.
+    """
+
+    rows: pd.DataFrame
+    quarantine: pd.DataFrame
+    report: dict[str, Any]
+
+    def require_usable(self, max_bad_share: float = 0.01) -> Self:
+        """Return this validation if its rows can be used.
+
+        Raises DataError when no row is good, when the share of bad rows is above `max_bad_share`,
+        or when every sensor of unlabelled data is constant.
+        """
+        if isinstance(max_bad_share, bool) or not 0 <= max_bad_share <= 1:
+            raise ConfigurationError(
+                f"max_bad_share is {max_bad_share!r}; a share of the rows from 0 to 1 is needed"
+            )
+        bad, total = len(self.quarantine), self.report["source_rows"]
+        if not len(self.rows):
+            raise DataError(self._refusal(f"none of the {total:,} rows can be used"))
+        if bad > max_bad_share * total:
+            share = f"{bad:,} of {total:,} rows are bad ({bad / total:.1%})"
+            raise DataError(self._refusal(f"{share}; at most {max_bad_share:.1%} may be"))
+        ranges = self.report["sensors"].values()
+        if not self.report["labelled"] and all(sensor["constant"] for sensor in ranges):
+            raise DataError(
+                f"every sensor is constant in all {len(self.rows):,} good rows; rows of a machine "
+                "at work are needed"
+            )
+        return self
+
+    def _refusal(self, headline: str) -> str:
+        counts = ", ".join(f"{kind} {count:,}" for kind, count in self.report["counts"].items())
+        first = [f"  {finding['detail']}" for finding in self.report["findings"]["first"][:5]]
+        total = self.report["findings"]["total"]
+        rest = [f"  … {total - len(first):,} more"] if total > len(first) else []
+        return "\n".join([f"{headline} ({counts}):", *first, *rest, self._advice()])
+
+    def _advice(self) -> str:
+        counts = self.report["counts"]
+        kind = max(counts, key=lambda kind: counts[kind], default="")
+        if kind in ("duplicate_timestamp", "unordered_timestamp"):
+            return (
+                "Sort the rows by time and keep one of each; if the file's order is right, set "
+                "data.timestamp to null."
+            )
+        if kind == "not_normal":
+            return "Leave out the rows labelled 1; they belong in the labelled table."
+        if self.rows.empty:
+            return "Correct the rows where they come from."
+        return (
+            "Correct the rows where they come from, or raise data.max_bad_share to leave out more "
+            "of them."
+        )
+
+
+def validate(
+    frame: pd.DataFrame,
+    contract: DataContract,
+    timestamp: str | None,
+    max_bad_share: float = 0.01,
+    labelled: bool = False,
+) -> Validation:
+    """`examine` the table and require it to be usable; raises DataError if it is not."""
+    return examine(frame, contract, timestamp, labelled).require_usable(max_bad_share)
+
+
+def examine(
+    frame: pd.DataFrame, contract: DataContract, timestamp: str | None, labelled: bool = False
+) -> Validation:
+    """Sort the rows of a table, as `read_table` gives it, into good and bad ones.
+
+    A row is bad when a reading is missing or no finite number, when its timestamp is missing, no
+    time, that of an earlier row or out of order, or when it has more cells than the header.
+    Normal data must also lie within the instruments' limits and not be labelled 1. Labelled data
+    may lie beyond them, since the strongest faults must be scored, and needs `label` 0 or 1;
+    `fault` is empty where the table has none. With `timestamp` None the file's order counts.
+
+    Raises DataError when a column is missing.
+    """
+    raw = frame.reset_index(drop=True)
+    parsed = _parsed(raw, contract, timestamp)
+    findings = list(_findings(raw, parsed, contract, timestamp, labelled))
+    bad, reasons = _bad_rows(findings)
+    quarantine = raw.iloc[bad].reset_index(drop=True)
+    quarantine.insert(0, "row", bad + 1, allow_duplicates=True)
+    quarantine.insert(len(quarantine.columns), "reason", reasons, allow_duplicates=True)
+    good = np.ones(len(raw), dtype=bool)
+    good[bad] = False
+    rows = parsed.loc[good, [name for name in (timestamp, *contract.names) if name is not None]]
+    if labelled:
+        rows[LABEL] = parsed.loc[good, LABEL].astype("int64")
+        rows[FAULT] = _faults(raw)[good]
+    rows = rows.reset_index(drop=True)
+    return Validation(
+        rows, quarantine, describe(raw, rows, findings, contract, timestamp, labelled)
+    )
+
+
+def _bad_rows(findings: Iterable[Finding]) -> tuple[Places, list[str]]:
+    """Places of the bad rows, rising, and all that is wrong with each."""
+    reasons: defaultdict[int, list[str]] = defaultdict(list)
+    for finding in findings:
+        for place, reason in zip(finding.places.tolist(), finding.reasons, strict=True):
+            reasons[place].append(reason)
+    bad = sorted(reasons)
+    return np.array(bad, dtype=np.int64), ["; ".join(reasons[place]) for place in bad]
+
+
+def _parsed(raw: pd.DataFrame, contract: DataContract, timestamp: str | None) -> pd.DataFrame:
+    """The columns that have a meaning, as numbers and times; absent ones are left to the schema."""
+    columns = {name: numbers(raw[name]) for name in contract.names if name in raw}
+    if timestamp is not None and timestamp in raw:
+        columns[timestamp] = times(raw[timestamp])
+    if LABEL in raw and LABEL not in columns:
+        label = raw[LABEL]
+        columns[LABEL] = numbers(label.astype("int64") if label.dtype == bool else label)
+    return pd.DataFrame(columns, index=raw.index)
+
+
+def _faults(raw: pd.DataFrame) -> pd.Series:
+    if FAULT not in raw:
+        return pd.Series("", index=raw.index, dtype="str")
+    return raw[FAULT].astype("str").fillna("").str.strip()
+
+
+def _findings(
+    raw: pd.DataFrame,
+    parsed: pd.DataFrame,
+    contract: DataContract,
+    timestamp: str | None,
+    labelled: bool,
+) -> Iterator[Finding]:
+    """Every kind of thing that is wrong, in the order in which a row's reasons are given."""
+    if SURPLUS in raw:
+        named = len(raw.columns) - 1
+        surplus = np.flatnonzero(~blank(raw[SURPLUS]))
+        wanted = f"{named} cells are needed"
+        yield _finding("surplus_cells", raw[SURPLUS], surplus, "beyond the header stands ", wanted)
+    failed = _failures(parsed, _schema(contract, timestamp, labelled), raw)
+    if timestamp is not None:
+        unread = failed.get((timestamp, "time"), NOTHING)
+        wanted = "a time such as 2026-01-05T00:00:00Z is needed"
+        yield _finding("bad_timestamp", raw[timestamp], unread, f"{timestamp} is ", wanted)
+        yield from _order_findings(raw[timestamp], parsed[timestamp])
+    for sensor in contract.sensors:
+        yield from _sensor_findings(raw[sensor.name], sensor, failed)
+    if (LABEL, "label") in failed:
+        kind = "bad_label" if labelled else "not_normal"
+        wanted = "0 or 1 is needed" if labelled else "only normal rows are learnt from"
+        yield _finding(kind, raw[LABEL], failed[LABEL, "label"], f"{LABEL} is ", wanted)
+
+
+def _finding(kind: str, cells: pd.Series, places: Places, before: str, wanted: str) -> Finding:
+    """A finding whose reason has the same words before and after the cell's value in every row."""
+    values = [quoted(cell) for cell in cells.iloc[places].tolist()]
+    reasons = [f"{before}{value}; {wanted}" for value in values]
+    return Finding(kind, str(cells.name), places, values, reasons)
+
+
+def _schema(contract: DataContract, timestamp: str | None, labelled: bool) -> pa.DataFrameSchema:
+    """What parsed columns must hold; each check's name is a key of `_failures`."""
+    columns = {}
+    for sensor in contract.sensors:
+        checks = [_check("reading", pd.Series.notna)]
+        if not labelled and (sensor.low is not None or sensor.high is not None):
+            checks.append(_check("limits", _within(sensor)))
+        columns[sensor.name] = pa.Column(float, checks, nullable=True)
+    if timestamp is not None:
+        columns[timestamp] = pa.Column(checks=[_check("time", pd.Series.notna)], nullable=True)
+    if LABEL not in columns:
+        check = (lambda label: label.isin([0, 1])) if labelled else (lambda label: label != 1)
+        columns[LABEL] = pa.Column(
+            checks=[_check("label", check)], nullable=True, required=labelled
+        )
+    return pa.DataFrameSchema(columns)
+
+
+def _check(name: str, holds: Callable[[pd.Series], pd.Series]) -> pa.Check:
+    # One failure case is enough: listing millions takes pandera minutes, and the check's whole
+    # output says the same.
+    return pa.Check(holds, name=name, ignore_na=False, n_failure_cases=1)
+
+
+def _within(sensor: Sensor) -> Callable[[pd.Series], pd.Series]:
+    low = -np.inf if sensor.low is None else sensor.low
+    high = np.inf if sensor.high is None else sensor.high
+    return lambda readings: readings.isna() | readings.between(low, high)
+
+
+def _failures(
+    parsed: pd.DataFrame, schema: pa.DataFrameSchema, raw: pd.DataFrame
+) -> dict[tuple[str, str], Places]:
+    """Places of the failing rows by column and check; raises DataError for missing columns."""
+    try:
+        schema.validate(parsed, lazy=True)
+    except pa.errors.SchemaErrors as refused:
+        errors = refused.schema_errors
+    else:
+        return {}
+    missing = [
+        str(error.failure_cases)
+        for error in errors
+        if error.reason_code is pa.errors.SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME
+    ]
+    if missing:
+        raise DataError(_missing(missing, raw))
+    return {
+        (str(error.schema.name), str(error.check.name)): np.flatnonzero(~error.check_output)
+        for error in errors
+    }
+
+
+def _missing(names: list[str], raw: pd.DataFrame) -> str:
+    listed = ", ".join(f"'{name}'" for name in names)
+    present = ", ".join(str(name) for name in raw.columns[:20])
+    return (
+        f"column{'s' if len(names) > 1 else ''} {listed} missing; the table has {present}"
+        f"{', …' if len(raw.columns) > 20 else ''}. Rename the columns, or say in conf/data which "
+        "sensors there are and which column is the timestamp (null if there is none)"
+    )
+
+
+def _order_findings(cells: pd.Series, stamps: pd.Series) -> Iterator[Finding]:
+    """Times that an earlier row has, and times that stand before or after the wrong rows."""
+    known = np.flatnonzero(stamps.notna())
+    ticks = stamps.iloc[known].dt.tz_localize(None).to_numpy().astype("int64")
+    order = time_order(ticks, known)
+    name = str(cells.name)
+    values = [quoted(cell) for cell in cells.iloc[order.repeated].tolist()]
+    reasons = [
+        f"{name} {value} stands already in row {partner + 1}"
+        for value, partner in zip(values, order.repeated_partner.tolist(), strict=True)
+    ]
+    yield Finding("duplicate_timestamp", name, order.repeated, values, reasons)
+    values = [quoted(cell) for cell in cells.iloc[order.misplaced].tolist()]
+    partners = [quoted(cell) for cell in cells.iloc[order.misplaced_partner].tolist()]
+    sides = np.where(order.misplaced_partner < order.misplaced, "after", "before").tolist()
+    reasons = [
+        f"{name} {value} is out of order; a time {side} {other} of row {row + 1} is needed"
+        for value, side, other, row in zip(
+            values, sides, partners, order.misplaced_partner.tolist(), strict=True
+        )
+    ]
+    yield Finding("unordered_timestamp", name, order.misplaced, values, reasons)
+
+
+def _sensor_findings(
+    cells: pd.Series, sensor: Sensor, failed: dict[tuple[str, str], Places]
+) -> Iterator[Finding]:
+    unread = failed.get((sensor.name, "reading"), NOTHING)
+    beyond = failed.get((sensor.name, "limits"), NOTHING)
+    empty = blank(cells.iloc[unread]).to_numpy(dtype=bool)
+    what = f"sensor '{sensor.name}' is "
+    for kind, places, wanted in (
+        ("missing_value", unread[empty], sensor.wanted),
+        ("not_a_number", unread[~empty], sensor.wanted),
+        ("out_of_range", beyond, _allowed(sensor)),
+    ):
+        yield _finding(kind, cells, places, what, wanted)
+
+
+def _allowed(sensor: Sensor) -> str:
+    limits = [
+        f"{word} {limit:g}"
+        for word, limit in (("from", sensor.low), ("to", sensor.high))
+        if limit is not None
+    ]
+    return f"the instrument reads {' '.join(limits)} {sensor.unit}".rstrip()

@@ -1,0 +1,105 @@
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kizashi.data.split import LEAST_WINDOWS, PARTS, ChronologicalSplit, RandomSplit
+from kizashi.errors import ConfigurationError, DataError
+
+
+def table(rows: int) -> pd.DataFrame:
+    return pd.DataFrame({"row": range(rows), "a": 1.0}, index=range(7, rows + 7))
+
+
+@st.composite
+def shares(draw: st.DrawFn) -> dict[str, float]:
+    weights = draw(st.lists(st.integers(1, 60), min_size=4, max_size=4))
+    return {name: weight / sum(weights) for name, weight in zip(PARTS, weights, strict=True)}
+
+
+@settings(deadline=None)
+@given(shares(), st.integers(0, 20), st.integers(1, 12), st.integers(0, 3000))
+def test_consecutive_parts_leave_out_nothing_but_the_gaps(
+    wanted: dict[str, float], gap: int, window_length: int, rows: int
+) -> None:
+    split = ChronologicalSplit(**wanted, gap=gap)
+    try:
+        parts = split(table(rows), window_length)
+    except DataError as refused:
+        needed = int(str(refused).split("at least ")[1].split()[0])
+        assert rows < needed
+        parts = split(table(needed), window_length)
+        rows = needed
+    between = max(gap, window_length)
+    assert tuple(parts) == PARTS
+    end = -between
+    for name, part in parts.items():
+        assert part["row"].tolist() == list(range(end + between, end + between + len(part)))
+        assert len(part) >= window_length + LEAST_WINDOWS - 1
+        assert part.index.tolist() == list(range(len(part)))
+        assert abs(len(part) - wanted[name] * (rows - 3 * between)) < len(PARTS)
+        end += between + len(part)
+    assert end == rows
+
+
+@settings(deadline=None)
+@given(shares(), st.integers(0, 9), st.integers(0, 2000))
+def test_random_parts_are_disjoint_and_hold_every_row(
+    wanted: dict[str, float], seed: int, rows: int
+) -> None:
+    split = RandomSplit(**wanted, seed=seed)
+    try:
+        parts = split(table(rows))
+    except DataError as refused:
+        rows = int(str(refused).split("at least ")[1].split()[0])
+        parts = split(table(rows))
+    assert sorted(row for part in parts.values() for row in part["row"]) == list(range(rows))
+    assert all(part["row"].is_monotonic_increasing for part in parts.values())
+
+
+def test_one_row_less_than_needed_is_refused_with_the_number() -> None:
+    with pytest.raises(DataError, match=r"22 rows are too few .* at least 23 are needed"):
+        ChronologicalSplit()(table(22))
+    assert min(len(part) for part in ChronologicalSplit()(table(23)).values()) == 2
+
+
+def test_windows_widen_the_gap_and_raise_the_need() -> None:
+    parts = ChronologicalSplit(gap=3)(table(1000), window_length=10)
+    assert parts["validation"]["row"].iloc[0] - parts["train"]["row"].iloc[-1] == 11
+    with pytest.raises(DataError, match="with gaps of 10 rows between them; at least 140"):
+        ChronologicalSplit()(table(100), window_length=10)
+
+
+def test_the_default_shares_hold() -> None:
+    parts = ChronologicalSplit()(table(40_003))
+    assert [len(part) for part in parts.values()] == [24_000, 4_000, 6_000, 6_000]
+
+
+def test_a_random_split_follows_its_seed() -> None:
+    first, again, other = (RandomSplit(seed=seed)(table(200)) for seed in (1, 1, 2))
+    assert first["train"].equals(again["train"])
+    assert not first["train"].equals(other["train"])
+
+
+def test_a_random_split_of_windows_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="use the chronological split"):
+        RandomSplit()(table(1000), window_length=2)
+
+
+@pytest.mark.parametrize("kind", [ChronologicalSplit, RandomSplit])
+def test_shares_out_of_range_are_refused(
+    kind: type[ChronologicalSplit] | type[RandomSplit],
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"validation is 0\.0; a share"):
+        kind(train=0.7, validation=0.0)
+    with pytest.raises(ConfigurationError, match=r"holdout is nan"):
+        kind(holdout=float("nan"))
+    with pytest.raises(ConfigurationError, match=r"train 0\.7 .* sum to 1\.1"):
+        kind(train=0.7)
+
+
+def test_a_negative_gap_or_seed_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="gap is -1"):
+        ChronologicalSplit(gap=-1)
+    with pytest.raises(ConfigurationError, match="seed is -1"):
+        RandomSplit(seed=-1)
