@@ -1,19 +1,27 @@
 """The application as a function of its settings; building it has no effect on anything else."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
-from serving import errors, pages
-from serving.cache import Cache
+from serving import errors, health, model, openapi, pages
+from serving.batch import BatchEndpoint
+from serving.cache import Cache, stamp
 from serving.detectors import Detectors
+from serving.follower_process import FollowerProcess
 from serving.requests import RequestIds
 from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
 from serving.settings import Settings
+
+FIRST_MODEL_SECONDS = 20.0
+"""Without a model in the cache the start waits this long for the follower's first word, so that the
+first request does not meet a service that is only seconds from its model."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -21,27 +29,71 @@ def create_app(settings: Settings) -> FastAPI:
 
     `app.state` has `settings` and `detectors`, whose `current` is what this worker serves, or None.
     """
-    detectors = Detectors(Cache(settings.cache, settings.key), settings.bundle_folder)
-    app: FastAPI = FastAPIOffline(title="Kizashi", lifespan=_lifespan)
+    cache = Cache(settings.cache, settings.key)
+    detectors = Detectors(cache, settings.bundle_folder)
+    app: FastAPI = FastAPIOffline(
+        title="Kizashi",
+        description="Anomaly detection for manufacturing sensors.",
+        version=_version(),
+        lifespan=_lifespan,
+    )
     app.state.settings = settings
     app.state.detectors = detectors
+    app.state.follower = FollowerProcess(settings, cache)
     errors.install(app)
     app.add_middleware(RequestIds)
-    limit = min(ONE_WINDOW_BYTES, settings.max_body_bytes)
-    score = Route("/anomaly", ScoreEndpoint(detectors, limit), methods=["POST"])
-    app.router.routes.insert(0, score)
+    # These answer; what `openapi` declares of the same paths comes after them and only documents.
+    app.router.routes[:0] = [
+        Route("/anomaly", _score(detectors, settings), methods=["POST"]),
+        Route(
+            "/anomaly/batch", BatchEndpoint(detectors, settings.max_body_bytes), methods=["POST"]
+        ),
+    ]
+    app.include_router(openapi.router)
+    app.include_router(health.router)
+    app.include_router(model.router)
     app.include_router(pages.router)
+    openapi.install(app)
     return app
+
+
+def _score(detectors: Detectors, settings: Settings) -> ScoreEndpoint:
+    return ScoreEndpoint(detectors, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
+
+
+def _version() -> str:
+    try:
+        return version("kizashi")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     detectors: Detectors = app.state.detectors
+    follower: FollowerProcess = app.state.follower
+    said_before = stamp(detectors.cache.status_file)
+    await asyncio.to_thread(follower.ensure)
     await asyncio.to_thread(detectors.refresh)
-    watcher = asyncio.create_task(detectors.watch())
+    await _first_model(detectors, follower, said_before)
+    tasks = [asyncio.create_task(detectors.watch()), asyncio.create_task(follower.attend())]
     try:
         yield
     finally:
-        watcher.cancel()
-        with suppress(asyncio.CancelledError):
-            await watcher
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(follower.stop)
+
+
+async def _first_model(
+    detectors: Detectors, follower: FollowerProcess, said_before: object
+) -> None:
+    """Wait for a model, or for the follower to say that there is none."""
+    deadline = time.monotonic() + FIRST_MODEL_SECONDS
+    while detectors.current is None and follower.problem is None and time.monotonic() < deadline:
+        said = stamp(detectors.cache.status_file)
+        await asyncio.to_thread(detectors.refresh)
+        if said != said_before:
+            return
+        await asyncio.sleep(0.05)

@@ -11,6 +11,7 @@ KEY is `Settings.key`. Every file appears whole: it is written beside its place 
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,13 +20,15 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from kizashi.errors import BundleError, KizashiError
-from kizashi.runtime.bundle import bundle_hash, load_bundle
+from kizashi.errors import BundleError, ConfigurationError, KizashiError
+from kizashi.runtime.bundle import FILES, MANIFEST, Bundle, bundle_hash, load_bundle
 
 KEPT_BUNDLES = 5
 """How many bundles stay in the cache: a rollback then needs no download."""
 
 INCOMING = ".incoming-"
+NEW = ".new-"
+ABANDONED_SECONDS = 3600
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,9 +80,17 @@ class Cache:
         self.lock_file = self.own / "follower.lock"
 
     def create(self) -> None:
-        """Make the folders; does nothing when they are there."""
-        self.bundles.mkdir(parents=True, exist_ok=True)
-        self.own.mkdir(parents=True, exist_ok=True)
+        """Make the folders; raises ConfigurationError when nothing can be written there."""
+        try:
+            self.bundles.mkdir(parents=True, exist_ok=True)
+            self.own.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.own, prefix=NEW):
+                pass
+        except OSError as error:
+            raise ConfigurationError(
+                f"KIZASHI_CACHE is '{self.bundles.parent}' and cannot be written to "
+                f"({error.strerror}); a folder that the service may write to is needed"
+            ) from error
 
     def pointer(self) -> Pointer | None:
         """What is served; None when there is no pointer, or none that can be read."""
@@ -111,15 +122,18 @@ class Cache:
             raise BundleError(
                 f"the bundle's hash is {bundle[:12]}; the registry says {promised[:12]}"
             )
-        self._keep(folder, bundle)
+        try:
+            self._keep(folder, bundle)
+        except OSError as error:
+            raise BundleError(f"bundle {folder} cannot be kept in the cache: {error}") from error
         pointer = Pointer(
-            bundle=bundle,
-            name=name,
-            version=version,
-            source=source,
-            tags=dict(tags),
-            since=now(),
+            bundle=bundle, name=name, version=version, source=source, tags=dict(tags), since=now()
         )
+        before = self.pointer()
+        if before is not None and before == msgspec.structs.replace(
+            pointer, tags=before.tags, since=before.since
+        ):
+            pointer = msgspec.structs.replace(pointer, since=before.since)  # only its tags changed
         _write(self.pointer_file, pointer)
         self._prune()
         return pointer
@@ -136,8 +150,11 @@ class Cache:
         if not self.holds(bundle):
             self.create()
             with tempfile.TemporaryDirectory(dir=self.bundles, prefix=INCOMING) as incoming:
-                copy = Path(shutil.copytree(folder, Path(incoming) / bundle))
-                _check(copy, bundle)
+                copy = Path(incoming) / bundle
+                copy.mkdir()
+                for name in (MANIFEST, *FILES):
+                    shutil.copyfile(folder / name, copy / name)
+                verified(copy, bundle)
                 shutil.rmtree(place, ignore_errors=True)
                 with suppress(OSError):  # another process was faster
                     copy.rename(place)
@@ -146,7 +163,7 @@ class Cache:
     def holds(self, bundle: str) -> bool:
         """Whether the bundle with this hash is cached, unaltered."""
         try:
-            _check(self.bundle_folder(bundle), bundle)
+            verified(self.bundle_folder(bundle), bundle)
         except KizashiError:
             return False
         return True
@@ -160,13 +177,26 @@ class Cache:
         for folder in cached[KEPT_BUNDLES:]:
             if folder.name not in named:
                 shutil.rmtree(folder, ignore_errors=True)
+        for folder in self.bundles.glob(f"{INCOMING}*"):  # left by a process that was killed
+            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check(folder: Path, bundle: str) -> None:
+def verified(folder: Path, bundle: str) -> Bundle:
+    """The bundle in `folder`, if it has the hash `bundle` and scores its own example as stored.
+
+    Raises BundleError, or NotCalibrated, when it does not.
+    """
     loaded = load_bundle(folder)
-    loaded.check_example()
+    try:
+        loaded.check_example()
+    except KizashiError:
+        raise
+    except Exception as error:  # a network of another shape: ONNX Runtime raises what it likes
+        raise BundleError(f"bundle {folder} cannot score its own example: {error}") from error
     if loaded.hash != bundle:
         raise BundleError(f"{folder} holds bundle {loaded.hash[:12]} instead of {bundle[:12]}")
+    return loaded
 
 
 def stamp(file: Path) -> Stamp | None:
@@ -192,7 +222,7 @@ def _read(file: Path, kind: type[T]) -> T | None:
 
 def _write(file: Path, content: Any) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".new-", delete=False) as new:
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=NEW, delete=False) as new:
         try:
             new.write(msgspec.json.format(msgspec.json.encode(content), indent=1))
             new.flush()

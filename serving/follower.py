@@ -1,0 +1,266 @@
+"""The process that follows the model: `python -m serving.follower`.
+
+resolve → fetch → verify → score the bundle's own example → keep → move the pointer. On any failure
+the pointer stays, and `status.json` says why. One such process runs for each host and followed
+model; the workers start it, hold its standard input open, and it ends when that closes. It is the
+only process of the service that imports MLflow.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from kizashi.errors import ConfigurationError, KizashiError, RegistryError
+from kizashi.registry import ModelVersion, Registry
+from kizashi.runtime.bundle import bundle_hash
+from serving.cache import INCOMING, Cache, Refused, Status, now
+from serving.follower_lock import take_lock
+from serving.settings import Settings, read_settings
+
+REFUSED_AGAIN_SECONDS = 30.0
+"""A refused version is tried again after this time: its download may have been cut short."""
+
+Reach = Literal["reachable", "unreachable", "not used"]
+log = logging.getLogger("serving.follower")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What should be served; `bundle` is its hash where it is known before the bundle is."""
+
+    name: str
+    version: str
+    source: str
+    bundle: str | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """Where models come from."""
+
+    reach: Reach
+    """What `status.json` says of the registry while the source answers."""
+
+    def resolve(self) -> Target:
+        """What should be served now; raises KizashiError when that cannot be said."""
+
+    def fetch(self, target: Target, folder: Path) -> Path:
+        """The folder of the target's bundle, brought under `folder` if it has to be."""
+
+    def notes(self) -> list[str]:
+        """What people should know about where models come from."""
+
+
+class FolderSource:
+    """One bundle folder; replacing what is in it is a promotion."""
+
+    reach: Reach = "not used"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+
+    def resolve(self) -> Target:
+        bundle = bundle_hash(self.folder)
+        return Target(self.folder.name, bundle[:12], str(self.folder), bundle)
+
+    def fetch(self, target: Target, folder: Path) -> Path:
+        return self.folder
+
+    def notes(self) -> list[str]:
+        return []
+
+
+class RegistrySource:
+    """A model URI in an MLflow registry."""
+
+    reach: Reach = "reachable"
+
+    def __init__(self, uri: str, tracking_uri: str) -> None:
+        self.uri = uri
+        self.registry = Registry(tracking_uri)
+        self._found: ModelVersion
+
+    def resolve(self) -> Target:
+        store = self.registry.uri.removeprefix("sqlite:///")
+        if store != self.registry.uri and not Path(store).exists():
+            # MLflow would make an empty one, which takes seconds and helps nobody.
+            raise RegistryError(f"the registry {store} does not exist yet") from FileNotFoundError()
+        found = self.registry.resolve(self.uri)
+        tags = dict(found.tags)
+        if found.run_id:
+            tags.setdefault("run_id", found.run_id)
+        self._found = found
+        return Target(found.name, found.version, found.source, tags.get("bundle_hash"), tags)
+
+    def fetch(self, target: Target, folder: Path) -> Path:
+        return self.registry.download(self._found, folder)
+
+    def notes(self) -> list[str]:
+        return self.registry.notes()
+
+
+class Follower:
+    """Keeps the pointer of a cache at what its source resolves to."""
+
+    def __init__(self, source: Source, cache: Cache) -> None:
+        self.source = source
+        self.cache = cache
+        self._verified: str | None = None
+        self._refused: tuple[Target, Refused, float] | None = None
+        self._status: Status | None = None
+
+    def check(self) -> Status:
+        """Look once, move the pointer if it has to be moved, and write down what is known."""
+        previous = self._status
+        reach, problem, refused, notes = self.source.reach, None, None, []
+        try:
+            target = self.source.resolve()
+            notes = self.source.notes()
+            refused = self._follow(target)
+        except KizashiError as error:
+            problem = str(error)
+            if _unreachable(error):
+                reach = "unreachable"
+        except Exception as error:  # this process must outlive what it cannot foresee
+            problem = f"unexpected: {error!r}"
+            if previous is None or previous.problem != problem:
+                log.exception("the follower met what it did not expect")
+        status = Status(registry=reach, problem=problem, refused=refused, notes=notes, since=now())
+        return self._say(status)
+
+    def _follow(self, target: Target) -> Refused | None:
+        """Serve `target`; the refusal if it must not be served."""
+        if self._serves(target):
+            self._refused = None
+            return None
+        if self._refused is not None:
+            target_before, refusal, since = self._refused
+            if target_before == target and time.monotonic() - since < REFUSED_AGAIN_SECONDS:
+                return refusal
+        try:
+            self._adopt(target)
+        except KizashiError as error:
+            if _unreachable(error):
+                raise
+            refusal = Refused(version=target.version, reason=str(error))
+            self._refused = (target, refusal, time.monotonic())
+            return refusal
+        self._refused = None
+        return None
+
+    def _serves(self, target: Target) -> bool:
+        pointer = self.cache.pointer()
+        if pointer is None or (target.bundle or pointer.bundle) != pointer.bundle:
+            return False
+        pointed = (pointer.name, pointer.version, pointer.source, pointer.tags)
+        if pointed != (target.name, target.version, target.source, dict(target.tags)):
+            return False
+        if self._verified != pointer.bundle and self.cache.holds(pointer.bundle):
+            self._verified = pointer.bundle
+        return self._verified == pointer.bundle
+
+    def _adopt(self, target: Target) -> None:
+        self.cache.create()
+        with tempfile.TemporaryDirectory(dir=self.cache.bundles, prefix=INCOMING) as incoming:
+            if target.bundle is not None and self.cache.holds(target.bundle):
+                folder = self.cache.bundle_folder(target.bundle)
+            else:
+                folder = self.source.fetch(target, Path(incoming))
+            pointer = self.cache.adopt(
+                folder,
+                name=target.name,
+                version=target.version,
+                source=target.source,
+                tags=target.tags,
+            )
+        self._verified = pointer.bundle
+        log.info("now %s version %s, bundle %.12s", target.name, target.version, pointer.bundle)
+
+    def _say(self, status: Status) -> Status:
+        """Write and log the status if it says something new."""
+        previous, self._status = self._status, status
+        if previous is not None and previous == msgspec.structs.replace(
+            status, since=previous.since
+        ):
+            self._status = previous
+            return previous
+        self.cache.write_status(status)
+        if status.refused is not None and (previous is None or previous.refused != status.refused):
+            log.error(
+                "REFUSED version %s, what was served stays: %s",
+                status.refused.version,
+                status.refused.reason,
+            )
+        if status.problem is not None:
+            log.warning("%s", status.problem)
+        elif previous is not None and previous.problem is not None:
+            log.info("the model can be resolved again")
+        for note in status.notes:
+            log.warning("%s", note)
+        return status
+
+
+def _unreachable(error: KizashiError) -> bool:
+    # The registry chains what MLflow or its store raised; "no such version" has no cause.
+    return isinstance(error, RegistryError) and error.__cause__ is not None
+
+
+def follow(settings: Settings) -> Follower:
+    """The follower for `settings`."""
+    folder = settings.bundle_folder
+    source: Source = (
+        RegistrySource(settings.model_uri, settings.tracking_uri)
+        if folder is None
+        else FolderSource(folder)
+    )
+    cache = Cache(settings.cache, settings.key)
+    cache.create()
+    return Follower(source, cache)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until the parent is gone, or until Ctrl-C when started by hand."""
+    parser = argparse.ArgumentParser(prog="python -m serving.follower", description=__doc__)
+    parser.add_argument("--lock", type=int, help="a descriptor that holds the lock (for workers)")
+    inherited: int | None = parser.parse_args(arguments).lock
+    logging.basicConfig(format="%(levelname)s:     follower: %(message)s", level=logging.WARNING)
+    log.setLevel(logging.INFO)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    try:
+        settings = read_settings()
+        follower = follow(settings)
+    except ConfigurationError as error:
+        log.error("%s", error)
+        return 1
+    if inherited is not None:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    elif take_lock(follower.cache.lock_file) is None:
+        log.info("another follower runs already")
+        return 0
+    try:
+        while True:
+            follower.check()
+            time.sleep(settings.poll_seconds)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _end_with_parent() -> None:
+    """End this process, whatever it is doing, once nothing holds its standard input open."""
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""GET /model: the contract, the threshold, and where the served model comes from."""
+
+import numpy as np
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from serving.detectors import Served
+from serving.openapi import problems
+from serving.score import current
+
+HISTOGRAM_BINS = 50
+
+router = APIRouter(tags=["model"])
+
+
+class SensorView(BaseModel):
+    """One measured channel; beyond `low` or `high` a reading is always an anomaly."""
+
+    name: str
+    unit: str
+    low: float | None
+    high: float | None
+
+
+class ContractView(BaseModel):
+    """What a window is: `window_length` consecutive rows of these sensors, in this order."""
+
+    window_length: int
+    sensors: list[SensorView]
+
+
+class ThresholdView(BaseModel):
+    """The score above which the verdict is `anomaly`, the rule that set it and what it promises."""
+
+    value: float
+    rule: str
+    false_alarm_rate: float | None
+    guarantee: str
+    warning: str
+    calibration_rows: int
+
+
+class HistogramView(BaseModel):
+    """Scores of the calibration set: `counts[i]` of them lie between `edges[i]` and the next."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+class ModelView(BaseModel):
+    """The served model; `tags` lead back to data, commit and run."""
+
+    name: str
+    version: str
+    bundle: str
+    source: str
+    since: str
+    tags: dict[str, str]
+    contract: ContractView
+    scaler: str
+    scorer: str
+    threshold: ThresholdView
+    calibration: HistogramView
+    example: list[list[float]]
+
+
+@router.get(
+    "/model",
+    summary="What is served, and where does it come from?",
+    responses=problems(503),
+)
+def model(request: Request) -> ModelView:
+    """The data contract, the threshold with its rule, the served version and its lineage."""
+    return view(current(request.app.state.detectors))
+
+
+def view(served: Served) -> ModelView:
+    """What GET /model says of `served`."""
+    detector = served.detector
+    counts, edges = np.histogram(detector.calibration.scores, HISTOGRAM_BINS)
+    threshold = detector.threshold
+    return ModelView(
+        name=served.name,
+        version=served.version,
+        bundle=served.bundle.hash,
+        source=served.source,
+        since=served.since,
+        tags=served.tags,
+        contract=ContractView.model_validate(detector.contract.to_dict()),
+        scaler=detector.scaler.kind,
+        scorer=detector.scorer.kind,
+        threshold=ThresholdView(
+            value=threshold.value,
+            rule=threshold.kind,
+            false_alarm_rate=threshold.false_alarm_rate,
+            guarantee=threshold.guarantee,
+            warning=threshold.warning,
+            calibration_rows=threshold.calibration_rows,
+        ),
+        calibration=HistogramView(edges=edges.tolist(), counts=counts.tolist()),
+        example=served.bundle.example.tolist(),
+    )

@@ -1,0 +1,192 @@
+"""What /openapi.json says of the routes that are plain ASGI, and of errors.
+
+The functions here never run: the routes that answer come before them. They declare the same paths,
+so that the documentation is made by the same means as everything else's.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, FastAPI, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.errors import MEDIA_TYPE
+from serving.score import LONGEST_SOURCE
+
+REASONS = {
+    400: "The body is not what its media type says",
+    406: "An answer in none of the formats that `Accept` names",
+    413: "More bytes than are read",
+    415: "A media type that is not read here",
+    422: "Values that cannot be scored; `errors` names each",
+    500: "The service failed",
+    503: "No model is ready",
+}
+CSV_ROWS = "timestamp,vibration,current,sound\n2026-01-31T08:00:00+09:00,1.2,0.9,1.1\n"
+
+Row = list[float] | dict[str, float]
+
+
+class _Exact(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProblemView(_Exact):
+    """One thing that is wrong; `row` counts from 0."""
+
+    detail: str
+    sensor: str | None
+    row: int | None
+
+
+class ProblemDocument(_Exact):
+    """A problem document of RFC 9457."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: Annotated[list[ProblemView], Field(min_length=1)] = []
+
+
+class ScoreBody(_Exact):
+    """One row, in the order of the contract or keyed by sensor name; a list of rows for a windowed
+    model."""
+
+    values: Row | list[Row] = Field(examples=[[1.2, 0.9, 1.1]])
+    source: Annotated[
+        str | None,
+        Field(min_length=1, max_length=LONGEST_SOURCE, description="What sent it, as `press-01`"),
+    ] = None
+    timestamp: Annotated[datetime | None, Field(description="RFC 3339, with its zone")] = None
+
+
+class Verdict(_Exact):
+    """The score, higher is more anomalous, and what the threshold makes of it."""
+
+    score: Annotated[float, Field(ge=0)]
+    status: Literal["normal", "anomaly"]
+
+
+class Contribution(_Exact):
+    """A sensor's share of the score, its value and the value that the others led to expect."""
+
+    share: Annotated[float, Field(ge=0, le=1)]
+    value: float
+    expected: float
+    unit: str
+
+
+class OutOfRange(_Exact):
+    """A value beyond its instrument's limits."""
+
+    sensor: str
+    value: float
+    low: float | None
+    high: float | None
+    detail: str
+
+
+class Answered(_Exact):
+    """The model that answered."""
+
+    name: str
+    version: str
+    bundle: str
+
+
+class FullVerdict(Verdict):
+    """The answer to `?detail=full`."""
+
+    threshold: float
+    p_value: Annotated[float, Field(gt=0, le=1)]
+    severity: Annotated[float, Field(ge=0, le=1)]
+    contributions: Annotated[dict[str, Contribution], Field(description="By sensor name")]
+    data_quality: list[OutOfRange]
+    model: Answered
+    source: str | None
+    timestamp: str | None
+
+
+class BatchBody(_Exact):
+    """Rows, in the order of the contract or keyed by sensor name."""
+
+    instances: list[Row] = Field(examples=[[[1.2, 0.9, 1.1], [1, 2, 3]]])
+
+
+class BatchVerdicts(_Exact):
+    """In the order sent; null for the first rows of a windowed model."""
+
+    scores: list[float | None]
+    statuses: list[Literal["normal", "anomaly"] | None]
+
+
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """What a route declares of the errors it answers."""
+    return {code: {"model": ProblemDocument, "description": REASONS[code]} for code in codes}
+
+
+router = APIRouter(tags=["score"])
+_NAMED = {
+    "X-Model-Name": {"schema": {"type": "string"}, "description": "The model that answered"},
+    "X-Model-Version": {"schema": {"type": "string"}, "description": "Its version"},
+    "X-Request-ID": {"schema": {"type": "string"}, "description": "The request's id"},
+}
+
+
+@router.post(
+    "/anomaly",
+    summary="Score one row or window",
+    response_model=Verdict | FullVerdict,
+    responses={200: {"headers": _NAMED}, **problems(400, 413, 415, 422, 500, 503)},
+)
+def score(body: ScoreBody, detail: Annotated[Literal["brief", "full"], Query()] = "brief") -> None:
+    """`score` and `status`, and with `?detail=full` everything there is to say."""
+
+
+@router.post(
+    "/anomaly/batch",
+    summary="Score many rows",
+    response_model=BatchVerdicts,
+    responses={
+        200: {
+            "headers": _NAMED,
+            "content": {"text/csv": {"schema": {"type": "string"}, "example": "score,status\r\n"}},
+        },
+        **problems(400, 406, 413, 415, 422, 500, 503),
+    },
+    openapi_extra={
+        "requestBody": {
+            "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_ROWS}}
+        }
+    },
+)
+def batch(body: BatchBody) -> None:
+    """Rows as JSON, or as CSV with a header row; the answer in the format that `Accept` prefers.
+
+    Columns of a CSV that are no sensors are ignored. For a windowed model the rows are consecutive,
+    and its first rows, which have too few before them, get null.
+    """
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` say that its errors are problem documents."""
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            for path in build()["paths"].values():
+                for operation in path.values():
+                    _retype(operation["responses"])
+        return build()
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _retype(responses: dict[str, Any]) -> None:
+    for response in responses.values():
+        content = response.get("content", {})
+        schema = content.get("application/json", {}).get("schema", {})
+        if schema.get("$ref", "").endswith("/ProblemDocument"):
+            content[MEDIA_TYPE] = content.pop("application/json")
