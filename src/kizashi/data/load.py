@@ -1,7 +1,6 @@
 """Tables as people have them, CSV or Parquet, and the data contract that a table implies.
 
-A CSV file is read as text: what a cell says is kept exactly, so that a bad one can be quoted. The
-meaning of cells is decided in one place: `numbers` for readings, `times` for timestamps.
+A CSV file is read as text: what a cell says is kept exactly, so that a bad one can be quoted.
 """
 
 import codecs
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kizashi.data.cells import blank, numbers, times
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract, Sensor
 
@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 _ENCODINGS = ("utf-8-sig", "cp932")  # Excel in Japan saves CSV as cp932
 _SEPARATORS = (",", ";", "\t")
-_LAST_MICROSECOND = 253_402_300_799_000_000  # the end of the year 9999
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
@@ -46,9 +45,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
         raise DataError(f"data file '{path}' is '{path.suffix}'; a .csv or .parquet file is needed")
     frame = reader(path)
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"data file '{path}' has two columns named '{twice[0]}'; rename one")
+    _require_distinct(names, path)
     return frame.set_axis(names, axis="columns")
 
 
@@ -102,42 +99,6 @@ def find_timestamp(frame: pd.DataFrame, sample: int = 1000) -> str | None:
         if len(cells) and numbers(cells).notna().mean() < 0.5 and times(cells).notna().mean() > 0.5:
             return str(name)
     return None
-
-
-def numbers(column: pd.Series) -> pd.Series:
-    """Cells as float64; NaN where a cell is not a finite number (a boolean is not one)."""
-    kind = column.dtype
-    if pd.api.types.is_bool_dtype(kind) or getattr(kind, "kind", "O") in "mM":
-        return pd.Series(np.nan, index=column.index, name=column.name)
-    if not pd.api.types.is_numeric_dtype(kind):
-        column = column.astype("str")
-    readings = pd.to_numeric(column, errors="coerce").astype("float64")
-    return readings.where(np.isfinite(readings))
-
-
-def times(column: pd.Series) -> pd.Series:
-    """Cells as UTC times; NaT where a cell is none.
-
-    Text is ISO 8601 (`2026-01-05T00:00:00Z`, also with spaces or slashes; without a zone it is
-    UTC). Day-first and month-first dates are not guessed at. Numbers are seconds since 1970, or
-    since the recording began; milliseconds, microseconds and nanoseconds are told by their size.
-    """
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return pd.to_datetime(column, utc=True)
-    counts = numbers(column)
-    if counts.notna().mean() > 0.5:
-        return _counted_times(counts)
-    text = column.astype("str").str.strip()
-    # pandas reads "now" and "today" as the moment of reading.
-    text = text.mask(text.str.lower().isin(["now", "today"]), "")
-    return pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
-
-
-def blank(column: pd.Series) -> pd.Series:
-    """Which cells hold nothing: null, NaN, or text of spaces only."""
-    if pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind in "mM":
-        return column.isna()
-    return column.isna() | (column.astype("str").str.strip() == "")
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -214,10 +175,14 @@ def _header(path: Path, encoding: str) -> tuple[list[str], str, int]:
             "a first line with the names of the columns is needed"
         )
     named = [name.strip() or f"{UNNAMED}{place}" for place, name in enumerate(names)]
-    twice = sorted({name for name in named if named.count(name) > 1})
+    _require_distinct(named, path)
+    return named, separator, count
+
+
+def _require_distinct(names: Sequence[str], path: Path) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"data file '{path}' has two columns named '{twice[0]}'; rename one")
-    return named, separator, count
 
 
 def _without_blank_end(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -270,15 +235,6 @@ def _require_mostly_numbers(column: pd.Series) -> None:
             f"column '{column.name}' is mostly not numbers (row {place + 1} is "
             f"'{column.iloc[place]}'); list the sensors, name it as the timestamp, or remove it"
         )
-
-
-def _counted_times(counts: pd.Series) -> pd.Series:
-    size = float(counts.abs().median())
-    microseconds_each = 1e6 if size < 1e11 else 1e3 if size < 1e14 else 1.0 if size < 1e17 else 1e-3
-    microseconds = (counts * microseconds_each).round()
-    known = microseconds.abs() <= _LAST_MICROSECOND
-    stamps = microseconds.where(known, 0).astype("int64").astype("datetime64[us]")
-    return stamps.dt.tz_localize("UTC").where(known)
 
 
 def _listed(names: Sequence[Any] | pd.Index, most: int = 20) -> str:

@@ -2,45 +2,16 @@
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from kizashi.data.findings import Finding
 from kizashi.data.load import FAULT, LABEL, SURPLUS
-from kizashi.data.order import Places
 from kizashi.runtime.contract import DataContract
 
 FINDINGS_SHOWN = 100
-CHARACTERS_SHOWN = 60
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One kind of thing that is wrong in one column, at `places` (rows counted from 0, rising).
-
-    For each place, `values` quotes the cell and `reasons` says what is wrong with it, without the
-    row's number.
-    """
-
-    kind: str
-    column: str
-    places: Places
-    values: list[str]
-    reasons: list[str]
-
-
-def quoted(cell: object) -> str:
-    """A cell as findings quote it: text in quotes, an empty cell as such, never at length."""
-    if cell is None or cell is pd.NA or cell is pd.NaT or cell != cell:
-        return "empty"
-    if not isinstance(cell, str):
-        return str(cell)
-    text = cell.strip()
-    if not text:
-        return "empty"
-    return repr(text if len(text) <= CHARACTERS_SHOWN else text[: CHARACTERS_SHOWN - 1] + "…")
 
 
 def describe(

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kizashi.data.load import read_table
-from kizashi.data.order import time_order
 from kizashi.data.report import FINDINGS_SHOWN
 from kizashi.data.validate import Validation, examine, validate
 from kizashi.errors import ConfigurationError, DataError
@@ -196,6 +195,11 @@ def test_a_table_without_a_good_row_is_refused_whatever_is_allowed() -> None:
         validate(table().assign(flow="off"), CONTRACT, "timestamp", max_bad_share=1)
 
 
+def test_a_table_of_no_rows_is_refused() -> None:
+    with pytest.raises(DataError, match="none of the 0 rows"):
+        validate(table(0), CONTRACT, "timestamp")
+
+
 def test_rows_in_reverse_are_refused_with_advice_on_order() -> None:
     with pytest.raises(DataError, match="Sort the rows by time"):
         validate(table().iloc[::-1], CONTRACT, "timestamp")
@@ -310,26 +314,6 @@ def test_text_and_nan_are_bad_in_labelled_rows_too() -> None:
 def test_an_impossible_share_of_bad_rows_is_refused(share: float) -> None:
     with pytest.raises(ConfigurationError, match="max_bad_share is"):
         validate(table(), CONTRACT, "timestamp", max_bad_share=share)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 15), max_size=12))
-def test_time_order_sets_aside_as_few_rows_as_possible(stamps: list[int]) -> None:
-    times_N = np.array(stamps, dtype=np.int64)
-    order = time_order(times_N, np.arange(len(stamps)))
-    assert (np.diff(times_N[order.kept]) > 0).all()
-    everything = np.concatenate([order.kept, order.repeated, order.misplaced])
-    assert sorted(everything.tolist()) == list(range(len(stamps)))
-    longest: list[int] = []  # rise that ends in each row, by trying every earlier row
-    for stamp in stamps:
-        rises = [rise for rise, earlier in zip(longest, stamps, strict=False) if earlier < stamp]
-        longest.append(1 + max(rises, default=0))
-    assert len(order.kept) == max(longest, default=0)
-    assert (times_N[order.repeated] == times_N[order.repeated_partner]).all()
-    clash = np.sign(order.misplaced - order.misplaced_partner) * np.sign(
-        times_N[order.misplaced] - times_N[order.misplaced_partner]
-    )
-    assert (clash < 0).all()
 
 
 @settings(deadline=None, max_examples=25)
