@@ -78,9 +78,10 @@ FIND_PYTHON = python=; for name in $(PYTHON); do \
     fi; \
   done; \
   test -n "$$python" || { \
-    echo "Python 3.11 or newer is needed and $$(python3 --version 2>&1 || true) is not: install one, or name it with PYTHON=/path/to/python." >&2; \
+    echo "Python 3.11 or newer is needed (found: $$(python3 --version 2>/dev/null || echo none)): install one, or name it with PYTHON=/path/to/python." >&2; \
     exit 1; }
 
+# Without --compile-bytecode: compiling everything takes a minute, what the stages import a quarter of it.
 environment: $(STAMP) ## Make .venv, or bring it up to date (about 6 GB: PyTorch comes with CUDA)
 
 $(STAMP): | $(OWN_UV)

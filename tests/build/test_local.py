@@ -1,0 +1,152 @@
+"""`deploy/local.py`: the order of training and serving, and that nothing outlives it.
+
+`dvc` and `serving` are stand-ins found in the working folder, because the real ones take minutes;
+the journey with the real ones is an end-to-end test.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+LOCAL = Path(__file__).parents[2] / "deploy" / "local.py"
+PATIENCE_SECONDS = 30
+
+SLEEP = "import time; time.sleep(600)"
+# As dvc does: a stage in a process of its own, waited for, deaf to Ctrl-C.
+LONG_REPRO = f"""
+import signal, subprocess, sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+stage = subprocess.Popen([sys.executable, "-c", {SLEEP!r}])
+Path("stage.pid").write_text(str(stage.pid))
+Path("repro-runs").touch()
+stage.wait()
+"""
+SHORT_REPRO = "from pathlib import Path; Path('repro-done').touch()"
+SERVICE = """
+import time
+from pathlib import Path
+Path("served-after-repro" if Path("repro-done").exists() else "served").touch()
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start local.py beside a stand-in `dvc repro` and a stand-in service."""
+    running: list[subprocess.Popen[str]] = []
+
+    def starter(*, repro: str, service: str = SERVICE, cached: bool) -> subprocess.Popen[str]:
+        for package, program in [("dvc", repro), ("serving", service)]:
+            (tmp_path / package).mkdir()
+            (tmp_path / package / "__init__.py").touch()
+            (tmp_path / package / "__main__.py").write_text(program)
+        if cached:
+            (tmp_path / ".kizashi" / "kizashi").mkdir(parents=True)
+            (tmp_path / ".kizashi" / "kizashi" / "pointer.json").write_text("{}")
+        environment = {name: text for name, text in os.environ.items() if name != "KIZASHI_CACHE"}
+        running.append(
+            subprocess.Popen(
+                [sys.executable, str(LOCAL)],
+                cwd=tmp_path,
+                env=environment,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return running[-1]
+
+    yield starter
+    for process in running:
+        process.terminate()  # killed, it would leave the stand-ins behind
+        process.communicate()
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} never came"
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    if status.exists():  # a zombie waits for its reaper only
+        return "State:\tZ" not in status.read_text()
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_without_a_cached_model_the_service_starts_after_repro(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    start(repro=SHORT_REPRO, cached=False)
+    wait_for(tmp_path / "served-after-repro")
+    assert not (tmp_path / "served").exists()
+
+
+def test_with_a_cached_model_the_service_starts_while_repro_runs(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    start(repro=LONG_REPRO, cached=True)
+    wait_for(tmp_path / "served")
+    wait_for(tmp_path / "repro-runs")
+    assert runs(int((tmp_path / "stage.pid").read_text()))
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["training first", "training beside"])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)], ids=["ctrl-c", "terminate"]
+)
+def test_a_stop_ends_the_service_dvc_and_its_stage_without_a_word(
+    tmp_path: Path,
+    start: Callable[..., subprocess.Popen[str]],
+    cached: bool,
+    number: signal.Signals,
+    status: int,
+) -> None:
+    local = start(repro=LONG_REPRO, cached=cached)
+    wait_for(tmp_path / "repro-runs")
+    if cached:
+        wait_for(tmp_path / "served")
+    local.send_signal(number)
+    _, said = local.communicate(timeout=PATIENCE_SECONDS)
+    assert (local.returncode, said) == (status, "")
+    assert not runs(int((tmp_path / "stage.pid").read_text()))
+
+
+def test_a_failed_repro_with_nothing_to_serve_is_the_end(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    local = start(repro="raise SystemExit(7)", cached=False)
+    _, said = local.communicate(timeout=PATIENCE_SECONDS)
+    assert local.returncode == 7
+    assert said == "dvc repro failed, and there is no model to serve yet.\n"
+    assert not (tmp_path / "served").exists()
+
+
+def test_a_failed_repro_beside_a_cached_model_leaves_the_service_on(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    local = start(repro="raise SystemExit(7)", cached=True)
+    assert local.stderr is not None
+    said = local.stderr.readline()
+    assert said == "dvc repro failed; the service goes on with the model it has.\n"
+    assert local.poll() is None
+
+
+def test_the_status_of_a_service_that_ends_is_passed_on(
+    start: Callable[..., subprocess.Popen[str]],
+) -> None:
+    local = start(repro=SHORT_REPRO, service="raise SystemExit(3)", cached=True)
+    local.communicate(timeout=PATIENCE_SECONDS)
+    assert local.returncode == 3

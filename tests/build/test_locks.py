@@ -1,0 +1,50 @@
+"""The compiled locks: what is installed, by name, version and hash."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+REQUIREMENTS = Path(__file__).parents[2] / "requirements"
+LOCKS = ["serving", "train", "dev", "uv"]
+# What a serving host must not need: each brings a training library or hundreds of megabytes.
+TRAINING_ONLY = {"dvc", "hydra-core", "mlflow", "pandas", "pyarrow", "pytorch-lightning", "torch"}
+
+
+def text(lock: str) -> str:
+    return (REQUIREMENTS / f"{lock}.txt").read_text()
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """The versions of each package; markers can make it more than one."""
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", text(lock), re.M):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_address_and_no_path(lock: str) -> None:
+    own = re.compile(r"kizashi \(pyproject\.toml\)|-[cr] (requirements/(serving|train)\.txt|-)$")
+    for line in text(lock).splitlines():
+        rest = own.sub("", line)
+        assert "://" not in rest and "/" not in rest, line
+        assert not rest.lstrip("# ").startswith("-") or "--hash=sha256:" in rest, line
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_of_a_lock_has_a_hash(lock: str) -> None:
+    entries = re.split(r"^(?=[a-z0-9])", text(lock), flags=re.M)
+    unhashed = [entry.splitlines()[0] for entry in entries[1:] if "--hash=sha256:" not in entry]
+    assert entries[1:] and not unhashed
+
+
+@pytest.mark.parametrize(("smaller", "larger"), [("serving", "train"), ("train", "dev")])
+def test_a_larger_lock_has_the_versions_of_the_smaller(smaller: str, larger: str) -> None:
+    inside, outside = pins(smaller), pins(larger)
+    assert {name: outside.get(name) for name in inside} == inside
+
+
+def test_the_serving_lock_has_no_training_library() -> None:
+    assert not TRAINING_ONLY & set(pins("serving"))
+    assert set(pins("train")) >= TRAINING_ONLY
