@@ -32,7 +32,7 @@ check: environment ## Formatting, lint, types and the direction of imports
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@$(RUN) -m mypy
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 
 repro: git-checkout environment sample ## Bring data, model and registry up to date, without serving
 	@$(RUN) -m dvc repro
