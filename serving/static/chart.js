@@ -87,7 +87,7 @@ function line(columns, across, scale) {
 
 function rowTicks(rows) {
   if (rows === 1) return [0];
-  return steps(rows - 1, 5).filter(Number.isInteger);
+  return steps(rows - 1, 6).filter(Number.isInteger);
 }
 
 /** About `wanted` round numbers from 0 up to `end`. */

@@ -9,7 +9,8 @@ import { model, number, percent, t } from "./words.js";
 const LISTED = 200;
 const drop = byId("drop");
 const said = byId("file-said");
-const result = byId("file-result");
+const panel = byId("file-result");
+const result = byId("file-scores");
 
 let current = null;
 let download = null;
@@ -44,7 +45,8 @@ async function take(files, row) {
   current?.abort();
   const mine = (current = new AbortController());
   said.textContent = t("file.scoring", { name: file.name });
-  result.replaceChildren();
+  byId("file-result-title").textContent = file.name;
+  panel.hidden = true;
   try {
     const { text, shiftJis } = decode(await file.arrayBuffer());
     if (mine.signal.aborted) return;
@@ -56,7 +58,10 @@ async function take(files, row) {
       said.textContent = t("file.empty", { name: file.name });
       return;
     }
-    const answer = await post("anomaly/batch", "text/csv", text, mine.signal);
+    const type = "text/csv; charset=utf-8";
+    const { answer, version } = await post("anomaly/batch", type, text, mine.signal);
+    // Another model judged than the one whose threshold this page draws.
+    if (version !== model.version) asides.push(t("state.changed", { name: model.name, version }));
     showScores(file.name, records(text), answer, asides, row);
   } catch (error) {
     if (error.name !== "AbortError") showRefusal(file.name, error);
@@ -88,6 +93,13 @@ function showScores(name, lines, { scores, statuses }, asides, row) {
     downloadLink(name, lines, scores, statuses),
     ...listed(lines, scores, anomalies, row),
   );
+  open();
+}
+
+/** Show the panel of results and bring it into view. */
+function open() {
+  panel.hidden = false;
+  panel.scrollIntoView({ block: "nearest" });
 }
 
 function fact(name, value, status) {
@@ -122,7 +134,7 @@ function listed(lines, scores, anomalies, row) {
       const rows = lines.slice(first + 1, index + 2).map((line) => cells(line.raw));
       row.fill(rows.map((values) => sensors.map((at) => values[at])));
       row.submit();
-      byId("verdict-title").scrollIntoView({ block: "nearest" });
+      byId("verdict-title").scrollIntoView({ block: "center" });
     };
     const button = html(
       "button",
@@ -133,15 +145,15 @@ function listed(lines, scores, anomalies, row) {
       html("td", {}, readable ? button : ""));
   });
   const more = { shown: number(LISTED), count: number(anomalies.length) };
-  return [heading, table(head, body), html("p", { class: "about" }, t("file.numbering"),
+  return [heading, table(head, body, "rows"), html("p", { class: "about" }, t("file.numbering"),
     anomalies.length > LISTED ? ` ${t("file.more", more)}` : "")];
 }
 
-function table(head, body) {
+function table(head, body, kind = "problems") {
   const top = html("tr", {}, ...head.map((name) => html(name ? "th" : "td", name ? { scope: "col" } : {}, name)));
   // A table that is wider than a phone scrolls by itself, also by keyboard.
-  return html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("file.list") },
-    html("table", {}, html("thead", {}, top), html("tbody", {}, ...body)));
+  return html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": byId("file-result-title").textContent },
+    html("table", { class: kind }, html("thead", {}, top), html("tbody", {}, ...body)));
 }
 
 /** The file as it came with two more columns; with the scores alone if its rows do not match. */
@@ -163,12 +175,12 @@ function downloadLink(name, lines, scores, statuses) {
 function showRefusal(name, error) {
   const problems = error.problems ?? [];
   said.textContent = t("file.wrong", { name });
-  const body = problems.slice(0, LISTED).map(({ row, sensor, detail }) =>
+  const body = problems.map(({ row, sensor, detail }) =>
     html("tr", {}, ...[row === null ? "" : number(row), sensor ?? "", detail].map((text) => html("td", {}, text))));
   result.replaceChildren(
     html("p", { class: "refused" }, problems.length ? t("file.problems", { count: number(problems.length) }) : error.message),
     ...(problems.length ? [table([t("file.row"), t("file.sensor"), t("file.problem")], body)] : []),
     ...(problems.some(({ row }) => row !== null) ? [html("p", { class: "about" }, t("file.numbering"))] : []),
-    ...(problems.length > LISTED ? [html("p", { class: "about" }, t("file.more_problems", { shown: number(LISTED) }))] : []),
   );
+  open();
 }

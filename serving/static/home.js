@@ -21,7 +21,7 @@ watchReadiness(SECONDS, (ready, body) => {
   const serving = body.model ?? {};
   const changed = ready && serving.bundle !== undefined && serving.bundle !== model.bundle;
   const notes = ready === null ? [] : (body.notes ?? []);
-  const detail = ready === false && body.detail ? [body.detail] : [];
+  const detail = ready === false && body.reason ? [body.reason] : [];
   const state = { true: notes.length ? "notes" : "ready", false: "not_ready", null: "lost" }[ready];
   const said = JSON.stringify([state, changed && serving, notes, detail]);
   if (said === shown) return; // an unchanged note is not read out again

@@ -50,8 +50,8 @@ async function submit() {
   form.setAttribute("aria-busy", "true");
   try {
     const body = JSON.stringify({ values: windowed ? rows : rows[0] });
-    const verdict = await post("anomaly?detail=full", "application/json", body, mine.signal);
-    showVerdict(verdict);
+    const { answer } = await post("anomaly?detail=full", "application/json", body, mine.signal);
+    showVerdict(answer);
   } catch (error) {
     if (error.name !== "AbortError") refuse(error);
   } finally {

@@ -12,7 +12,8 @@ export class Refusal extends Error {
   }
 }
 
-/** Send a body and return the JSON answered, and the response. Throws a Refusal. */
+/** Send a body; returns the JSON answered and the version of the model that judged. Throws a
+ * Refusal. */
 export async function post(address, type, body, signal) {
   const headers = { "Content-Type": type, Accept: "application/json" };
   let response;
@@ -23,7 +24,8 @@ export async function post(address, type, body, signal) {
     throw new Refusal(0, t("unreachable"));
   }
   if (!response.ok) throw await refusal(response);
-  return await response.json();
+  const version = decodeURIComponent(response.headers.get("X-Model-Version") ?? "");
+  return { answer: await response.json(), version };
 }
 
 async function refusal(response) {

@@ -4,13 +4,14 @@ import { byId, html, sign, svg } from "./dom.js";
 import { model, number, percent, t, withUnit } from "./words.js";
 
 const FIRST = 8;
+const COMMON = 0.1; // from here on a percentage says more than "1 in 8"
 const MARKS = [0, 0.5, 1, 2, 5];
 
 /** Show a verdict of POST /anomaly?detail=full. */
 export function showVerdict(verdict) {
   const parts = Object.entries(verdict.contributions).sort((a, b) => b[1].share - a[1].share);
   const beyond = new Set(verdict.data_quality.map((flag) => flag.sensor));
-  const status = t(verdict.status);
+  const status = t(`verdict.${verdict.status}`);
   byId("said").textContent = t("said", {
     status,
     score: number(verdict.score),
@@ -23,7 +24,7 @@ export function showVerdict(verdict) {
     ...[...beyond].map((sensor) => html("p", { class: "note" }, t("beyond", { sensor }))),
     gauge(verdict),
     rarity(verdict),
-    html("h3", {}, t("contributions")),
+    html("h3", {}, t(`contributions.${verdict.status}`)),
     ...contributions(parts, beyond),
     html("p", { class: "about" }, t("judged_by", verdict.model)),
   );
@@ -41,7 +42,7 @@ function gauge({ score, threshold, status }) {
   const end = `${place(times)}%`;
   const limit = `${place(1)}%`;
   const marks = MARKS.map((mark) =>
-    svg("text", { class: "tick", x: `${place(mark)}%`, y: 48, "text-anchor": mark ? "middle" : "start" },
+    svg("text", { class: "tick", x: `${place(mark)}%`, y: "94%", "text-anchor": mark ? "middle" : "start" },
       mark ? `${number(mark)}×` : "0"));
   return html(
     "div",
@@ -49,21 +50,21 @@ function gauge({ score, threshold, status }) {
     html("p", { class: "reading" },
       html("span", { class: "figure" }, `${t("score")} ${number(score)}`),
       html("span", { class: "quiet" }, `${t("threshold")} ${number(threshold)}`)),
-    svg("svg", { class: "bar-gauge", role: "img", "aria-label": t("times", { times: number(times) }) },
-      svg("rect", { class: "rail", x: 0, y: 6, width: "100%", height: 20, rx: 3 }),
-      svg("rect", { class: `fill ${status}`, x: 0, y: 6, width: end, height: 20, rx: 3 }),
-      svg("line", { class: "limit", x1: limit, x2: limit, y1: 0, y2: 32 }),
+    svg("svg", { class: "bar-gauge", role: "img", "aria-label": t("times", { times: number(Number(times.toPrecision(3))) }) },
+      svg("rect", { class: "rail", x: 0, y: "12%", width: "100%", height: "38%", rx: 3 }),
+      svg("rect", { class: `fill ${status}`, x: 0, y: "12%", width: end, height: "38%", rx: 3 }),
+      svg("line", { class: "limit-edge", x1: limit, x2: limit, y1: "12%", y2: "50%" }),
+      svg("line", { class: "limit", x1: limit, x2: limit, y1: 0, y2: "62%" }),
       ...marks),
-    html("p", { class: "about" }, t("times", { times: number(times) })),
+    html("p", { class: "about" }, t("times", { times: number(Number(times.toPrecision(3))) })),
   );
 }
 
 function rarity({ p_value: p, severity }) {
   const count = model.calibration_rows;
-  const none = p * (count + 1) < 1.5; // the smallest p-value there is: no calibration row is as high
-  const words = none
-    ? t("p_value.none", { count: number(count) })
-    : t("p_value.in", { count: number(Math.round(1 / p)) });
+  let words = t("p_value.in", { count: number(Math.round(1 / p)) });
+  if (p > COMMON) words = t("p_value.share", { share: percent(p, 2) });
+  if (p * (count + 1) < 1.5) words = t("p_value.none", { count: number(count) }); // the smallest p
   return html(
     "dl",
     { class: "facts pairwise" },
@@ -107,7 +108,7 @@ function markHistogram(score) {
   const inside = at <= 100;
   const name = inside ? t("histogram.mark") : `${t("histogram.mark")} ${number(score)} →`;
   byId("histogram-mark").replaceChildren(
-    svg("line", { class: "mark", x1: x, x2: x, y1: "14%", y2: "100%" }),
-    svg("text", { class: "mark-name", x, y: "12%", "text-anchor": at > 70 ? "end" : at < 10 ? "start" : "middle" }, name),
+    svg("line", { class: "mark", x1: x, x2: x, y1: "-1.4em", y2: "100%" }),
+    svg("text", { class: "mark-name", x, y: 0, dy: "-1.9em", "text-anchor": at > 70 ? "end" : at < 10 ? "start" : "middle" }, name),
   );
 }

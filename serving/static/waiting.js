@@ -6,6 +6,6 @@ import { t } from "./words.js";
 
 watchReadiness(2, (ready, body) => {
   if (ready) location.reload();
-  const reason = ready === null ? t("unreachable") : (body.detail ?? t("no_model"));
+  const reason = ready === null ? t("unreachable") : (body.reason ?? t("no_model"));
   if (byId("reason").textContent !== reason) byId("reason").textContent = reason;
 });

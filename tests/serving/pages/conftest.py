@@ -1,0 +1,81 @@
+"""A real browser that reports everything it complains of."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, sync_playwright
+
+from tests.serving.pages.service import OpenPage
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# The browser runs as root in a container, and is to be silent on the network.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+REFUSED = "Failed to load resource"
+"""What the console says of a 422 or 503, which pages show themselves."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a module: its event loop must not outlive it, other tests have their own."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    assert found is not None, (
+        f"none of {', '.join(CHROMIUM)} is installed; the pages need a browser"
+    )
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[OpenPage]:
+    """Opens an address in a fresh browser profile.
+
+    At the end every page must have run without an error on its console (a breach of its own
+    security policy is one), and without asking anything of another host.
+    """
+    complaints: list[str] = []
+    with ExitStack() as stack:
+
+        def opened(address: str, *, width: int = 1400, language: str = "en") -> Page:
+            host = urlsplit(address).netloc
+
+            def check(response: Response) -> None:
+                where = urlsplit(response.url)
+                if where.scheme in ("http", "https") and where.netloc != host:
+                    complaints.append(f"asked for {response.url}")
+                if where.path.startswith("/static/") and response.status >= 400:
+                    complaints.append(f"{response.status} for {response.url}")
+
+            context = browser.new_context(
+                viewport={"width": width, "height": 900}, locale=language, accept_downloads=True
+            )
+            stack.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(10_000)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on(
+                "console",
+                lambda said: (
+                    complaints.append(said.text)
+                    if said.type == "error" and not said.text.startswith(REFUSED)
+                    else None
+                ),
+            )
+            page.on("response", check)
+            page.goto(address)
+            return page
+
+        yield opened
+    assert complaints == []

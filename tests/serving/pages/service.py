@@ -1,0 +1,41 @@
+"""The real service on a free port."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from playwright.sync_api import Page
+
+from serving.app import create_app
+from serving.settings import Settings
+
+OpenPage = Callable[..., Page]
+
+
+def application(folder: Path, bundle: Path) -> FastAPI:
+    """The service over a bundle folder, whether there is a bundle yet or not."""
+    return create_app(Settings(model_uri=str(bundle), cache=folder / "cache", poll_seconds=0.2))
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    """The address of a server that runs `app`."""
+    config = uvicorn.Config(
+        app, port=0, log_level="warning", ws="none", timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the service did not start")
+            thread.join(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join()
