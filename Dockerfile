@@ -13,8 +13,8 @@ RUN python -m venv --without-pip /opt/kizashi \
 
 FROM ${BASE_IMAGE}
 # The cache is made for the service's user here, because a named volume takes its owner from the image.
-RUN groupadd --system --gid 10001 kizashi \
-    && useradd --system --uid 10001 --gid kizashi --home-dir /var/lib/kizashi --no-create-home kizashi \
+RUN groupadd --gid 10001 kizashi \
+    && useradd --uid 10001 --gid kizashi --home-dir /var/lib/kizashi --no-create-home kizashi \
     && install --directory --owner kizashi --group kizashi /var/lib/kizashi
 COPY --from=builder /opt/kizashi /opt/kizashi
 WORKDIR /srv/kizashi

@@ -97,7 +97,7 @@ def test_a_missing_python_ends_with_one_sentence(checkout: Path, machine: Path) 
 
 
 def test_an_old_python_is_named_in_the_sentence(checkout: Path, machine: Path) -> None:
-    add_script(machine, "python3", 'test "$1" = --version && exec echo Python 3.9.2', "exit 1")
+    add_script(machine, "python3", 'test "$1" = --version || exit 1', "echo Python 3.9.2")
     [sentence] = sentences(make(checkout, "environment", path=machine))
     assert "found: Python 3.9.2" in sentence
 
