@@ -1,6 +1,9 @@
 """DVC's settings in the repository: silent, and nobody's rows enter git by a push."""
 
 import configparser
+import json
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -35,3 +38,21 @@ def test_a_new_object_in_the_sample_remote_is_kept_out_of_git(tmp_path: Path) ->
         ["git", "-C", tmp_path, "ls-files"], check=True, capture_output=True, text=True
     ).stdout.split()
     assert staged == ["sample_remote/.gitignore"]
+
+
+def test_the_bundled_sample_enters_git_whole_and_alone(tmp_path: Path) -> None:
+    # Also in a repository that someone starts from a download of the project.
+    shutil.copytree(ROOT / "sample_remote", tmp_path / "sample_remote")
+    [folder] = re.findall(r"md5: ([0-9a-f]{32}\.dir)$", (ROOT / "data.dvc").read_text(), re.M)
+    listed = json.loads((ROOT / "sample_remote" / place(folder)).read_text())
+    objects = {place(folder), *(place(file["md5"]) for file in listed)}
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    subprocess.run(["git", "-C", tmp_path, "add", "--all"], check=True)
+    staged = subprocess.run(
+        ["git", "-C", tmp_path, "ls-files"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert set(staged) == {f"sample_remote/{name}" for name in {".gitignore", *objects}}
+
+
+def place(md5: str) -> str:
+    return f"files/md5/{md5[:2]}/{md5[2:]}"
