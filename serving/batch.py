@@ -144,7 +144,7 @@ def write_json(scores: list[float | None], statuses: list[str | None]) -> bytes:
 def write_csv(scores: list[float | None], statuses: list[str | None]) -> bytes:
     """The answer as CSV; a row without a verdict has two empty cells."""
     rows = (
-        f"{'' if score is None else score!r},{'' if word is None else word}\r\n"
+        f"{'' if score is None else repr(score)},{word or ''}\r\n"
         for score, word in zip(scores, statuses, strict=True)
     )
     return "".join(chain(("score,status\r\n",), rows)).encode()

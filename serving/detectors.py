@@ -127,7 +127,7 @@ class Detectors:
             self._fail(str(error))
             return
         self.current, self.problem = served, None
-        log.info("serving %s version %s, bundle %.12s", served.name, served.version, served.bundle)
+        log.info("serving %s version %s, bundle %.12s", served.name, served.version, pointer.bundle)
 
     def _fail(self, problem: str) -> None:
         self.problem = problem

@@ -1,0 +1,83 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from kizashi.errors import ConfigurationError
+from serving.settings import Settings, read_settings, variable
+
+DOCS = Path(__file__).parents[2] / "docs"
+VARIABLES = [variable(name) for name in Settings.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    settings = read_settings()
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+    assert settings.model_uri == "models:/kizashi"
+    assert settings.tracking_uri == "sqlite:///mlflow.db"
+    assert settings.bundle_folder is None
+
+
+def test_an_empty_variable_is_as_if_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIZASHI_PORT", "")
+    assert read_settings().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("KIZASHI_PORT", "http", "a whole number from 1 to 65535"),
+        ("KIZASHI_PORT", "0", "a whole number from 1 to 65535"),
+        ("KIZASHI_PORT", "65536", "a whole number from 1 to 65535"),
+        ("KIZASHI_WORKERS", "0", "a whole number from 1 to 256"),
+        ("KIZASHI_POLL_SECONDS", "soon", "a number of seconds from 0.1 to 3600"),
+        ("KIZASHI_POLL_SECONDS", "nan", "a number of seconds from 0.1 to 3600"),
+        ("KIZASHI_MAX_BODY_BYTES", "1", "a whole number of bytes from 1024"),
+        ("KIZASHI_MODEL_URI", "s3://bucket/model", "models:/NAME, .* or a bundle folder"),
+    ],
+)
+def test_a_wrong_value_ends_with_one_sentence_naming_variable_value_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, wanted: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"^{name} is '{value}'; {wanted} is needed$"):
+        read_settings()
+
+
+def test_every_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIZASHI_PORT", "x")
+    monkeypatch.setenv("KIZASHI_WORKERS", "y")
+    with pytest.raises(ConfigurationError, match=r"KIZASHI_PORT is 'x'.*; KIZASHI_WORKERS is 'y'"):
+        read_settings()
+
+
+def test_mlflows_own_variable_names_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    assert read_settings().tracking_uri == "http://mlflow.example:5000"
+
+
+def test_what_is_followed_has_a_key_of_its_own(tmp_path: Path) -> None:
+    keys = {
+        Settings().key,
+        Settings(tracking_uri="http://mlflow.example:5000").key,
+        Settings(model_uri="models:/kizashi@candidate").key,
+        Settings(model_uri=str(tmp_path)).key,
+    }
+    assert len(keys) == 4
+    registry_elsewhere = Settings(model_uri=str(tmp_path), tracking_uri="http://mlflow.example")
+    assert registry_elsewhere.key == Settings(model_uri=str(tmp_path)).key
+
+
+@pytest.mark.parametrize("page", ["settings.md", "ja/settings.md"])
+def test_every_setting_has_a_heading_and_its_default_in_the_documentation(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert list(sections) == VARIABLES
+    for name, field in Settings.model_fields.items():
+        assert f"`{field.default}`" in sections[variable(name)]
