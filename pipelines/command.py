@@ -1,6 +1,5 @@
 """What every entry point shares: composing `conf/`, building what it names, and clear errors."""
 
-import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -43,7 +42,7 @@ def command(root: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         def entry() -> None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             if {"--help", "-h"} & set(sys.argv[1:]):
-                print(inspect.getmodule(main).__doc__, end="\n\n")  # type: ignore[union-attr]
+                print(sys.modules[main.__module__].__doc__, end="\n\n")
             run()
 
         return entry
@@ -58,12 +57,13 @@ def build(node: DictConfig, **given: Any) -> Any:
     keys. Raises ConfigurationError naming the key, its value and what is allowed.
     """
     target = hydra.utils.get_class(node["_target_"])
-    hints = get_type_hints(target.__init__)
+    hints = get_type_hints(target.__dict__.get("__init__", target))
     arguments: dict[str, Any] = {}
-    for key in node:
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    for key, value in values.items():
         if key == "_target_":
             continue
-        value = OmegaConf.to_container(node, resolve=True)[key]  # type: ignore[index,call-overload]
         if key not in hints:
             allowed = ", ".join(sorted(set(hints) - {"return", *given}))
             raise ConfigurationError(f"{node._get_full_key(key)} is unknown; there are: {allowed}")

@@ -7,7 +7,8 @@ from kizashi.errors import KizashiError
 from kizashi.evaluation.comparison import compare
 from kizashi.registry import ModelVersion, Registry
 from kizashi.runtime.bundle import Bundle, load_bundle
-from pipelines.stages import StageFiles, readings
+from pipelines.rows import labelled_part, part_rows
+from pipelines.stages import StageFiles
 from pipelines.tables import print_comparison
 
 
@@ -26,15 +27,14 @@ def compare_versions(
     try:
         candidate = fetch_bundle(registry, version).detector
         present = fetch_bundle(registry, production).detector
-        contract = files.contract()
-        names = {candidate.contract.names, present.contract.names, contract.names}
+        names = {candidate.contract.names, present.contract.names, files.contract().names}
         if len(names) > 1:
-            print(f"version {production.version} in production has other sensors: "
-                  f"{', '.join(present.contract.names)}; the two cannot be compared")
+            print(
+                f"version {production.version} in production has other sensors: "
+                f"{', '.join(present.contract.names)}; the two cannot be compared"
+            )
             return
-        measures = compare(
-            candidate, present, readings(files.part("holdout"), contract), files.labelled(contract)
-        )
+        measures = compare(candidate, present, part_rows(files, "holdout"), labelled_part(files))
     except KizashiError as error:
         print(f"no comparison with version {production.version}: {error}")
         return

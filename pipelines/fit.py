@@ -1,6 +1,6 @@
 """From any CSV of normal rows to a bundle in one command: no DVC, no registry, no labels.
 
-    python -m pipelines.fit data.path=my.csv output=model/
+python -m pipelines.fit data.path=my.csv output=model/
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from kizashi.evaluation.report import evaluate
 from kizashi.training.fit import NormalRows, fit_bundle
 from pipelines.command import build, command, setting
 from pipelines.recipe import recipe
-from pipelines.stages import labelled_rows, readings
+from pipelines.rows import labelled_rows, readings
 from pipelines.tables import print_evaluation
 
 
@@ -41,8 +41,7 @@ def main(config: DictConfig) -> None:
         good = examine(found, contract, time, labelled=True).require_usable(source.max_bad_share)
         labelled = labelled_rows(good.rows, contract)
     print_evaluation(evaluate(bundle.detector, holdout_NF, labelled), bundle)
-    print(f"the bundle is in {output}; serve it with: KIZASHI_MODEL_URI={output} "
-          "python -m serving")
+    print(f"the bundle is in {output}; serve it with: KIZASHI_MODEL_URI={output} python -m serving")
 
 
 if __name__ == "__main__":

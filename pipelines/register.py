@@ -8,12 +8,11 @@ production; every later one waits for a person:
 
 from omegaconf import DictConfig
 
-from kizashi.registry import PROMOTED_AT, ModelVersion, Registry, model_tags
+from kizashi.registry import PROMOTED_AT, ModelVersion, Registry
 from kizashi.runtime.bundle import load_bundle
-from kizashi.tracking import Tracking, git_state, register_bundle
+from kizashi.tracking import Tracking, lineage, register_bundle
 from pipelines.command import artifacts, build, command, setting
-from pipelines.compare import compare_versions
-from pipelines.stages import StageFiles
+from pipelines.stages import StageFiles, existing
 
 
 @command("config")
@@ -24,9 +23,8 @@ def main(config: DictConfig) -> None:
         print("tracking is off: nothing is registered")
         return
     registry = Registry(tracking.uri, setting(config, "name", str))
-    bundle = load_bundle(files.bundle)
-    lineage = git_state() | model_tags(data_sha256=files.report()["sha256"])
-    version = register_bundle(registry, tracking, bundle, lineage)
+    bundle = load_bundle(existing(files.bundle))
+    version = register_bundle(registry, tracking, bundle, lineage(bundle, files.report()))
     print(f"version {version.version} of '{version.name}' holds bundle {bundle.hash[:12]}")
     production = registry.production()
     if production is None:
@@ -34,6 +32,9 @@ def main(config: DictConfig) -> None:
     elif production.version == version.version:
         print(f"version {version.version} is in production")
     else:
+        # pandas is imported for a comparison alone: an unchanged `dvc repro` does without.
+        from pipelines.compare import compare_versions
+
         compare_versions(registry, version, production, files)
         print(f"promote it with: python -m pipelines.promote version={version.version}")
 
@@ -41,8 +42,10 @@ def main(config: DictConfig) -> None:
 def _promote_first(registry: Registry, version: ModelVersion) -> None:
     """Promote only where nothing ever served: production that a person took away stays away."""
     if any(PROMOTED_AT in known.tags for known in registry.versions()):
-        print(f"there is no production version; promote this one with: "
-              f"python -m pipelines.promote version={version.version}")
+        print(
+            f"there is no production version; promote this one with: "
+            f"python -m pipelines.promote version={version.version}"
+        )
         return
     registry.promote(version)
     print(f"it is the first: version {version.version} is promoted to production")

@@ -1,6 +1,6 @@
 """Bring the previous production version back.
 
-    python -m pipelines.rollback
+python -m pipelines.rollback
 """
 
 from omegaconf import DictConfig

@@ -1,6 +1,6 @@
 """Make the bundled sample again, byte for byte: a simulated press line, not real data.
 
-    python -m pipelines.simulate [seed=0] [output=data]
+python -m pipelines.simulate [seed=0] [output=data]
 """
 
 from pathlib import Path

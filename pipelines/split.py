@@ -1,21 +1,24 @@
 """Stage 2: validated rows to train, validation, calibration and holdout.
 
-    python -m pipelines.split [split=chronological] [split.train=0.6]
+python -m pipelines.split [split=chronological] [split.train=0.6]
 """
 
+import pandas as pd
 from omegaconf import DictConfig
 
 from pipelines.command import artifacts, build, command
-from pipelines.stages import StageFiles
+from pipelines.stages import StageFiles, existing
 
 
 @command("config")
 def main(config: DictConfig) -> None:
     files = StageFiles(artifacts(config))
-    parts = build(config.split)(files.normal(), files.contract().window_length)
+    parts = build(config.split)(
+        pd.read_parquet(existing(files.normal)), files.contract().window_length
+    )
     files.split.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
-        part.to_parquet(files.split / f"{name}.parquet", index=False)
+        part.to_parquet(files.part(name), index=False)
     print("rows: " + ", ".join(f"{name} {len(part):,}" for name, part in parts.items()))
 
 

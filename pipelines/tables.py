@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from kizashi.evaluation.comparison import Measure
 from kizashi.evaluation.report import Evaluation
@@ -14,19 +14,22 @@ def print_evaluation(evaluation: Evaluation, bundle: Bundle) -> None:
     """False alarms beside what was asked for, then detection fault by fault."""
     console = Console()
     threshold, holdout = bundle.detector.threshold, evaluation["holdout"]
-    console.print(f"bundle [bold]{bundle.hash[:12]}[/]  threshold {threshold.value:.6g}", end="")
-    console.print(f" ({threshold.kind}; {threshold.guarantee})")
+    console.print(f"bundle {bundle.hash[:12]}, threshold {threshold.value:.6g}", highlight=False)
+    console.print(f"  {threshold.kind}: {threshold.guarantee}", highlight=False)
     if threshold.warning:
         console.print(f"[yellow]warning:[/] {threshold.warning}")
-    line = f"false alarms on {holdout['rows']:,} holdout rows: {holdout['false_alarm_rate']:.4%}"
+    console.print(
+        f"false alarms on {holdout['rows']:,} holdout rows: {holdout['false_alarm_rate']:.3%}",
+        highlight=False,
+    )
     if "band_low" in holdout:
-        line += (
-            f"; asked for {holdout['false_alarm_rate_asked']:.4%}, 95 % band "
-            f"{holdout['band_low']:.4%} to {holdout['band_high']:.4%}"
+        console.print(
+            f"  asked for {holdout['false_alarm_rate_asked']:.3%}; 95 % of such splits fall "
+            f"between {holdout['band_low']:.3%} and {holdout['band_high']:.3%}",
+            highlight=False,
         )
         if not holdout["within_band"]:
-            line += " [yellow](outside: calibration and holdout rows differ)[/]"
-    console.print(line, highlight=False)
+            console.print("[yellow]warning:[/] it is outside: calibration and holdout rows differ")
     if "labelled" in evaluation:
         _print_labelled(console, evaluation["labelled"])
 
@@ -43,7 +46,9 @@ def print_comparison(measures: Sequence[Measure], candidate: str, production: st
 
 
 def _print_labelled(console: Console, labelled: Evaluation) -> None:
-    table = Table("labelled rows", *(_right(title) for title, _ in _COLUMNS))
+    table = Table(Column("labelled rows", no_wrap=True))
+    for title, _ in _COLUMNS:
+        table.add_column(title, justify="right", no_wrap=True)
     for name, one in [("all faults", labelled), *labelled["faults"].items()]:
         table.add_row(name, *(_figure(one.get(key)) for _, key in _COLUMNS))
     console.print(table)
@@ -52,21 +57,14 @@ def _print_labelled(console: Console, labelled: Evaluation) -> None:
 _COLUMNS = (
     ("faulty", "faulty_rows"),
     ("found", "recall"),
-    ("by sensor limits", "sensor_limits_recall"),
+    ("by limits", "sensor_limits_recall"),
     ("precision", "precision"),
-    ("F1", "f1"),
     ("AUROC", "auroc"),
     ("AUPRC", "auprc"),
 )
 
 
-def _right(title: str) -> "object":
-    from rich.table import Column
-
-    return Column(title, justify="right")
-
-
 def _figure(value: float | int | None) -> str:
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"

@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from kizashi.evaluation.figures import error_histogram, loss_curves
 from kizashi.evaluation.report import LabelledRows, evaluate, numbers
 from kizashi.evaluation.sensor_limits import SensorLimits
-from kizashi.registry import BUNDLE_HASH, model_tags
 from kizashi.runtime.bundle import Bundle
-from kizashi.runtime.contract import DataContract
-from kizashi.tracking import Run, Tracking, git_state, start_run
+from kizashi.tracking import Run, Tracking, lineage, start_run
 from kizashi.training.fit import NormalRows, fit_bundle
 from pipelines.command import artifacts, build, command
 from pipelines.recipe import recipe
-from pipelines.stages import StageFiles, readings, write_json
+from pipelines.rows import labelled_part, part_rows
+from pipelines.stages import StageFiles, write_json
 from pipelines.tables import print_evaluation
+
+NORMAL_PARTS = ("train", "validation", "calibration")
 
 
 @command("config")
@@ -34,34 +36,27 @@ def main(config: DictConfig) -> None:
     parts = recipe(config)
     # What a sweep reads was made by `dvc repro`; what it writes is its own.
     inputs, outputs = StageFiles(Path(config.artifacts)), StageFiles(artifacts(config))
-    contract, labelled = inputs.contract(), inputs.labelled(inputs.contract())
-    rows = _normal_rows(inputs, contract)
-    holdout_NF = readings(inputs.part("holdout"), contract)
+    rows = NormalRows(*(part_rows(inputs, part) for part in NORMAL_PARTS))
+    holdout_NF, labelled = part_rows(inputs, "holdout"), labelled_part(inputs)
     losses: dict[str, list[float]] = defaultdict(list)
 
     with start_run(tracking) as run:
         run.parameters(_described(config))
-        _log_inputs(run, inputs)
+        run.dataset(pd.read_parquet(inputs.part("train")), inputs.report(), "training")
 
         def report(epoch: int, epoch_losses: Mapping[str, float]) -> None:
             for name, value in epoch_losses.items():
                 losses[name].append(value)
             run.losses(epoch, epoch_losses)
 
-        bundle = fit_bundle(parts, contract, rows, outputs.bundle, report)
+        bundle = fit_bundle(parts, inputs.contract(), rows, outputs.bundle, report)
         evaluation = evaluate(bundle.detector, holdout_NF, labelled, _limits(rows, bundle))
         _log_figures(run, bundle, labelled, losses, outputs.figures)
         run.metrics(dict(numbers(evaluation)))
-        run.tags(_lineage(bundle, inputs))
+        run.tags(lineage(bundle, inputs.report()))
         run.model(bundle)
     write_json(outputs.metrics, evaluation)
     print_evaluation(evaluation, bundle)
-
-
-def _normal_rows(inputs: StageFiles, contract: DataContract) -> NormalRows:
-    return NormalRows(
-        *(readings(inputs.part(part), contract) for part in ("train", "validation", "calibration"))
-    )
 
 
 def _limits(rows: NormalRows, bundle: Bundle) -> SensorLimits:
@@ -74,21 +69,6 @@ def _described(config: DictConfig) -> dict[str, Any]:
     described = OmegaConf.to_container(config, resolve=True)
     assert isinstance(described, dict)
     return {str(key): value for key, value in described.items()}
-
-
-def _log_inputs(run: Run, inputs: StageFiles) -> None:
-    report = inputs.report()
-    run.dataset(inputs.part("train"), report["source"], report["sha256"], "training")
-
-
-def _lineage(bundle: Bundle, inputs: StageFiles) -> dict[str, str]:
-    report = inputs.report()
-    return git_state() | model_tags(
-        **{BUNDLE_HASH: bundle.hash},
-        data_source=report["source"],
-        data_sha256=report["sha256"],
-        data_dvc_md5=report.get("dvc_md5"),
-    )
 
 
 def _log_figures(

@@ -6,6 +6,7 @@ in MLflow's legacy stage Production. MLflow is imported when a registry is first
 module: it takes seconds.
 """
 
+import logging
 import os
 import re
 import time
@@ -13,7 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
 
 from kizashi.errors import RegistryError
 from kizashi.runtime.bundle import MANIFEST
@@ -38,6 +40,19 @@ def tracking_uri(configured: str | None = None) -> str:
     """Where MLflow keeps runs and models: as configured, else MLFLOW_TRACKING_URI, else a SQLite
     file in the working folder."""
     return configured or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+
+
+def quiet_mlflow() -> ModuleType:
+    """MLflow, imported: silent towards its makers, and saying only what a user must know."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    import mlflow
+
+    # "Failed to resolve installed pip version": environments made by uv hold no pip.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    # "Creating initial MLflow database tables", which ignores the level above.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    return mlflow
 
 
 @dataclass(frozen=True)
@@ -67,8 +82,7 @@ class Registry:
         # A dead server is reported within seconds, not after minutes of retries.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        import mlflow
+        mlflow = quiet_mlflow()
         from mlflow.tracking import MlflowClient
 
         mlflow.set_tracking_uri(self.uri)
@@ -97,7 +111,8 @@ class Registry:
         return self._described(aliased, PRODUCTION) if aliased else self._staged()
 
     def register(self, source: str, run_id: str | None, tags: Mapping[str, str]) -> ModelVersion:
-        """Register the model at `source` as the candidate; `tags` must hold its bundle hash.
+        """Register the logged model `source` (models:/ID) as the candidate; `tags` must hold its
+        bundle hash.
 
         A bundle that is registered already keeps its version, which becomes the candidate again.
         """
@@ -105,9 +120,7 @@ class Registry:
         if found is None:
             found = self._ask(lambda: self._create(source, run_id, tags))
         version = found.version
-        self._ask(
-            lambda: self._client.set_registered_model_alias(self.name, CANDIDATE, version)
-        )
+        self._ask(lambda: self._client.set_registered_model_alias(self.name, CANDIDATE, version))
         return found
 
     def promote(self, version: ModelVersion) -> None:
@@ -117,18 +130,14 @@ class Registry:
             self._tag(version, REPLACED, replaced.version)
         self._tag(version, PROMOTED_AT, str(int(time.time())))
         self._ask(
-            lambda: self._client.set_registered_model_alias(
-                self.name, PRODUCTION, version.version
-            )
+            lambda: self._client.set_registered_model_alias(self.name, PRODUCTION, version.version)
         )
 
     def roll_back(self, version: ModelVersion) -> None:
         """Let `version` serve again, without it replacing anything: the next rollback goes on to
         the one before it, not back to the one just left."""
         self._ask(
-            lambda: self._client.set_registered_model_alias(
-                self.name, PRODUCTION, version.version
-            )
+            lambda: self._client.set_registered_model_alias(self.name, PRODUCTION, version.version)
         )
 
     def previous_production(self) -> ModelVersion:
@@ -184,9 +193,7 @@ class Registry:
             uri = version.source
             if not uri.startswith("runs:/") and version.version.isdigit():
                 uri = f"models:/{version.name}/{version.version}"
-            return download_artifacts(
-                artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri
-            )
+            return download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri)
 
         fetched = Path(self._ask(fetch))
         manifests = sorted(fetched.rglob(MANIFEST), key=lambda path: len(path.parts))
@@ -201,10 +208,11 @@ class Registry:
         """What a person should know about the state of the registry, as sentences."""
         aliased, staged = self._by_alias(PRODUCTION), self._staged()
         if aliased and staged and str(aliased.version) != staged.version:
-            return [
+            note = (
                 f"version {staged.version} is in the stage {LEGACY_STAGE}, but the alias "
                 f"'{PRODUCTION}' is at version {aliased.version}: the alias decides"
-            ]
+            )
+            return [note]
         return []
 
     @staticmethod
@@ -248,9 +256,11 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        import mlflow
-
-        created = mlflow.register_model(source, self.name, tags=dict(tags))
+        model_id = source.removeprefix("models:/")
+        stored = self._client.get_logged_model(model_id)
+        created = self._client.create_model_version(
+            self.name, stored.artifact_location, run_id, dict(tags), model_id=model_id
+        )
         return self._described(created)
 
     def _by_alias(self, alias: str) -> "MlflowVersion | None":
@@ -308,8 +318,3 @@ class Registry:
 def _public(uri: str) -> str:
     """The URI without a password that it may hold."""
     return re.sub(r"(://[^:/@]+):[^@/]+@", r"\1:***@", uri)
-
-
-def model_tags(**values: Any) -> dict[str, str]:
-    """Tags as MLflow wants them: text, and nothing that is None."""
-    return {key: str(value) for key, value in values.items() if value is not None}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import kizashi
 from kizashi.errors import RegistryError
-from kizashi.registry import BUNDLE_HASH, Registry, model_tags, tracking_uri
+from kizashi.registry import BUNDLE_HASH, ModelVersion, Registry, quiet_mlflow, tracking_uri
 from kizashi.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -52,14 +52,17 @@ class Run:
             mlflow.log_dict(dict(config), "config.yaml")
             mlflow.log_params(dict(_flat(config)))
 
-    def dataset(self, frame: "pd.DataFrame", source: str, digest: str, context: str) -> None:
-        """A table that the run used, by where it came from and its digest."""
+    def dataset(self, frame: "pd.DataFrame", report: Mapping[str, Any], context: str) -> None:
+        """A table that the run used; `report` of its validation says where it came from and the
+        hash of that file."""
         if self._enabled:
             import mlflow
+            from mlflow.data.pandas_dataset import from_pandas
+            from mlflow.data.sources import LocalArtifactDatasetSource
 
-            data = mlflow.data.from_pandas(  # type: ignore[attr-defined]
-                frame, source=source, name=Path(source).name, digest=digest[:36]
-            )
+            origin = Path(report["source"]).absolute()
+            source = LocalArtifactDatasetSource(origin.as_uri())
+            data = from_pandas(frame, source=source, name=origin.name, digest=report["sha256"][:36])
             mlflow.log_input(data, context=context)
 
     def losses(self, epoch: int, losses: Mapping[str, float]) -> None:
@@ -104,13 +107,13 @@ def start_run(tracking: Tracking) -> Iterator[Run]:
     if not tracking.enabled:
         yield run
         return
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
-
+    mlflow = quiet_mlflow()
     uri = tracking_uri(tracking.uri)
     mlflow.set_tracking_uri(uri)
     try:
-        mlflow.set_experiment(tracking.experiment)
+        # `mlflow run` has made the run already, in the experiment it was told.
+        if "MLFLOW_RUN_ID" not in os.environ:
+            mlflow.set_experiment(tracking.experiment)
         active = mlflow.start_run()
     except Exception as error:  # MLflow's stores raise their own, SQLAlchemy's and requests'
         reason = str(error).splitlines()[0]
@@ -118,7 +121,7 @@ def start_run(tracking: Tracking) -> Iterator[Run]:
     with active:
         run.run_id = active.info.run_id
         yield run
-        mlflow.flush_async_logging()  # type: ignore[attr-defined]
+        mlflow.flush_async_logging()
 
 
 def log_bundle(bundle: Bundle) -> None:
@@ -137,46 +140,61 @@ def log_bundle(bundle: Bundle) -> None:
         code_paths=[str(Path(kizashi.__file__).parent)],
         signature=infer_signature(example, DetectorModel(bundle.detector).predict(example)),
         input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in ("numpy", "onnxruntime", "pandas")],
+        pip_requirements=[
+            f"{name}=={version(name)}" for name in ("numpy", "onnxruntime", "pandas")
+        ],
     )
 
 
-def register_bundle(registry: Registry, tracking: Tracking, bundle: Bundle, lineage: Mapping[str, str]) -> Any:
-    """Register `bundle` once: from the run that made it, or, where this MLflow has no such run
-    (the bundle came from a cache), from a new run that only holds the model."""
-    import mlflow
+def lineage(bundle: Bundle, report: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that lead from a run or a version back to what it was made of; `report` is that of
+    the data's validation."""
+    tags = {"data_source": report["source"], "data_sha256": report["sha256"]}
+    if "dvc_md5" in report:
+        tags["data_dvc_md5"] = report["dvc_md5"]
+    return git_state() | tags | {BUNDLE_HASH: bundle.hash}
 
+
+def register_bundle(
+    registry: Registry, tracking: Tracking, bundle: Bundle, tags: Mapping[str, str]
+) -> ModelVersion:
+    """Register `bundle` once, as the model of the run that made it.
+
+    Where this MLflow has no such run (the bundle came from a cache), a new run that only holds the
+    model takes its place, with `tags` as lineage.
+    """
     found = registry.find(bundle.hash)
     if found is not None:
-        return registry.register(found.source, found.run_id, {BUNDLE_HASH: bundle.hash})
-    mlflow.set_tracking_uri(registry.uri)
-    run_id, tags = _run_of(bundle.hash)
-    if run_id is None:
-        with start_run(tracking) as run:
-            tags = dict(lineage) | {BUNDLE_HASH: bundle.hash, "restored": "true"}
-            run.tags(tags)
-            log_bundle(bundle)
-            run_id = run.run_id
-    return registry.register(
-        f"runs:/{run_id}/{MODEL}", run_id, tags | model_tags(run_id=run_id)
-    )
+        return registry.register(found.source, found.run_id, found.tags)
+    run = _run_of(registry, bundle.hash)
+    if run is None:
+        with start_run(tracking) as restored:
+            restored.tags(dict(tags) | {"restored": "true"})
+            restored.model(bundle)
+        run = _run_of(registry, bundle.hash)
+    if run is None:
+        raise RegistryError(f"MLflow at {registry.uri} does not find the run it just recorded")
+    return registry.register(*run)
 
 
-def _run_of(bundle_hash: str) -> tuple[str | None, dict[str, str]]:
-    """The newest run that logged this bundle, and its lineage tags."""
+def _run_of(registry: Registry, bundle_hash: str) -> tuple[str, str, dict[str, str]] | None:
+    """Of the newest run that logged this bundle: its model's URI, its id and its lineage tags."""
     import mlflow
 
-    runs = mlflow.search_runs(
+    mlflow.set_tracking_uri(registry.uri)
+    found = mlflow.search_runs(
         search_all_experiments=True,
         filter_string=f"tags.{BUNDLE_HASH} = '{bundle_hash}' and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
-        max_results=1,
         output_format="list",
     )
-    if not runs:
-        return None, {}
-    tags = {key: value for key, value in runs[0].data.tags.items() if not key.startswith("mlflow.")}
-    return runs[0].info.run_id, tags
+    for run in found:
+        models = run.outputs.model_outputs if run.outputs else []
+        if models:
+            tags = {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.")}
+            run_id = run.info.run_id
+            return f"models:/{models[0].model_id}", run_id, tags | {"run_id": run_id}
+    return None
 
 
 def file_hash(path: Path) -> str:

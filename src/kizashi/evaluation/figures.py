@@ -22,7 +22,7 @@ def error_histogram(detector: Detector, faulty_scores: Sequence[float] = ()) -> 
     faulty = np.asarray(faulty_scores)
     every = np.concatenate([normal, faulty, [detector.threshold.value]])
     smallest = max(float(every[every > 0].min(initial=1.0)), 1e-9)
-    edges = np.geomspace(smallest, max(float(every.max()), smallest * 10), 80)
+    edges = np.geomspace(smallest, max(float(every.max()), smallest * 10), 80).tolist()
     axes.hist(normal, edges, color="#3b7ea1", label="normal, held out for calibration")
     if len(faulty):
         axes.hist(faulty, edges, color="#c4572e", alpha=0.6, label="labelled as faulty")

@@ -29,7 +29,5 @@ class SensorLimits:
 
     def exceeded(self, rows_NF: FloatArray) -> npt.NDArray[np.bool_]:
         """Which rows have any sensor beyond its limits, shape (N,)."""
-        exceeded_N: npt.NDArray[np.bool_] = (
-            (rows_NF < self.low_F) | (rows_NF > self.high_F)
-        ).any(axis=1)
-        return exceeded_N
+        beyond_NF = (rows_NF < self.low_F) | (rows_NF > self.high_F)
+        return np.asarray(beyond_NF.any(axis=1))

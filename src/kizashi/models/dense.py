@@ -1,6 +1,7 @@
 """The fully connected autoencoder: Linear → ReLU down to a bottleneck, and back up."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -45,6 +46,6 @@ class DenseAutoencoder(nn.Module):
 def _layers(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers between `widths`, with a ReLU after each but the last."""
     layers: list[nn.Module] = []
-    for narrow, wide in zip(widths, widths[1:], strict=False):
+    for narrow, wide in pairwise(widths):
         layers += [nn.Linear(narrow, wide), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

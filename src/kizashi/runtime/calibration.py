@@ -92,8 +92,6 @@ class Calibration:
         decades_B = -np.where(score_B > self.tail.start, beyond_B, within_B)
         # Below the tail the empirical share can say at most what the tail says at its start.
         ceiling = -np.log10(self.tail.share)
-        decades_B = np.where(
-            score_B > self.tail.start, decades_B, np.minimum(decades_B, ceiling)
-        )
+        decades_B = np.where(score_B > self.tail.start, decades_B, np.minimum(decades_B, ceiling))
         severity_B: FloatArray = np.maximum(decades_B, 0.0)
         return severity_B / (severity_B + SEVERITY_HALF)

