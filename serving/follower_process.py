@@ -31,6 +31,11 @@ class FollowerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._started = float("-inf")
 
+    @property
+    def pid(self) -> int | None:
+        """The process of the follower that this worker started, None when it is not this one."""
+        return None if self._process is None else self._process.pid
+
     def ensure(self) -> None:
         """Start a follower unless this or another worker's is running."""
         if self._process is not None:

@@ -94,7 +94,7 @@ def test_fewer_rows_than_a_window_have_no_verdict(tmp_path: Path, make_client: M
 
 
 def test_no_rows_give_no_verdicts(client: TestClient) -> None:
-    empty = {"scores": [], "statuses": []}
+    empty: dict[str, list[object]] = {"scores": [], "statuses": []}
     assert client.post("/anomaly/batch", json={"instances": []}).json() == empty
     header_only = client.post("/anomaly/batch", content="vibration,current,sound", headers=CSV)
     assert header_only.json() == empty

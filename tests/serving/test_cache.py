@@ -107,5 +107,7 @@ def test_a_pointer_that_cannot_be_read_is_none(cache: Cache, content: str) -> No
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="KIZASHI_CACHE is '.*file' and cannot be written"):
+    with pytest.raises(
+        ConfigurationError, match=r"KIZASHI_CACHE is '.*file' and cannot be written"
+    ):
         Cache(tmp_path / "file", "key").create()

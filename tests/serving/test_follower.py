@@ -151,12 +151,12 @@ def test_a_worker_starts_one_follower_and_ends_it(settings: Settings, press_line
         detectors = Detectors(cache)
         detectors.refresh()
         assert detectors.current is not None
-        assert second._process is None
+        assert [one.pid is None for one in (first, second)] == [False, True]
         assert take_lock(cache.lock_file) is None
     finally:
         first.stop()
     second.ensure()
-    assert second._process is not None, "the next worker takes over"
+    assert [one.pid is None for one in (first, second)] == [True, False], "the next takes over"
     second.stop()
 
 

@@ -245,7 +245,7 @@ def test_a_windowed_model_takes_a_list_of_rows(tmp_path: Path, make_client: Make
 
 def root_network() -> bytes:
     """Rebuilds x as sqrt(x + 3): a number near the normal rows, NaN far below them."""
-    shape = ["B", "T", 3]
+    shape: list[str | int | None] = ["B", "T", 3]
     graph = helper.make_graph(
         [
             helper.make_node("Add", ["windows", "three"], ["shifted"]),
@@ -258,7 +258,7 @@ def root_network() -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def test_a_score_that_is_no_number_never_passes_for_normal(
