@@ -15,7 +15,10 @@ SHOWN_CHARACTERS = 60
 
 def _shown(value: object) -> str:
     """A value as an error quotes it: short, whatever was sent."""
-    text = repr(value) if isinstance(value, str) else str(value)
+    try:
+        text = repr(value) if isinstance(value, str) else str(value)
+    except ValueError:  # Python prints no integer of more than 4300 digits
+        text = "an integer too long to show"
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
@@ -38,7 +41,7 @@ class Sensor:
         for side in ("low", "high"):
             limit = getattr(self, side)
             number = isinstance(limit, int | float) and not isinstance(limit, bool)
-            if limit is not None and not number:
+            if limit is not None and (not number or math.isnan(limit)):
                 raise ConfigurationError(
                     f"sensor '{self.name}': {side} is {limit!r}; a number or null is needed"
                 )
@@ -68,7 +71,7 @@ class DataContract:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ConfigurationError(f"the data contract names sensor '{twice[0]}' twice")
-        if isinstance(self.window_length, bool) or self.window_length < 1:
+        if type(self.window_length) is not int or self.window_length < 1:
             raise ConfigurationError(
                 f"window length is {self.window_length!r}; a whole number from 1 is needed"
             )
