@@ -74,7 +74,11 @@ class Threshold(ABC):
             known = ", ".join(THRESHOLDS)
             raise BundleError(f"threshold kind is {stored.get('kind')!r}; known are {known}")
         value = stored.get("value")
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
             raise NotCalibrated(f"the stored threshold is {value!r}; a number is needed")
         threshold = THRESHOLDS[stored["kind"]]()
         threshold._value = float(value)
@@ -124,7 +128,7 @@ class ConformalThreshold(Threshold):
         alpha = self.false_alarm_rate
         assert alpha is not None  # set by the constructor
         # The tolerance keeps 0.9990000000000001 x 1000 from asking for one row more than exists.
-        rank = math.ceil((len(ordered) + 1) * (1 - alpha) - 1e-9)
+        rank = max(1, math.ceil((len(ordered) + 1) * (1 - alpha) - 1e-9))
         if rank <= len(ordered):
             self.guarantee = (
                 f"at most {alpha:.4%} of exchangeable normal rows, from {len(ordered)} "
