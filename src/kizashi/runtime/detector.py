@@ -86,6 +86,8 @@ def residuals(
 ) -> tuple[FloatArray, FloatArray]:
     """Residual and reconstruction, both scaled and of shape (B, T, F), of windows in original
     units."""
-    scaled_BTF = np.clip(scaler.transform(windows_BTF), -FURTHEST_SCALED, FURTHEST_SCALED)
+    with np.errstate(over="ignore"):  # an infinite scaled value is cut like any other
+        scaled_BTF = scaler.transform(windows_BTF)
+    scaled_BTF = np.clip(scaled_BTF, -FURTHEST_SCALED, FURTHEST_SCALED)
     rebuilt_BTF = network.reconstruct(scaled_BTF.astype(np.float32)).astype(np.float64)
     return scaled_BTF - rebuilt_BTF, rebuilt_BTF
