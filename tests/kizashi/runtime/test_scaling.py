@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from kizashi.errors import BundleError, NotCalibrated
+from kizashi.runtime.scaling import SCALERS, MinMaxScaler, RobustScaler, Scaler, StandardScaler
+from tests.bundles import press_line_rows
+
+every_scaler = pytest.mark.parametrize("kind", SCALERS)
+
+
+@every_scaler
+def test_inverse_undoes_transform(kind: str) -> None:
+    rows_NF = press_line_rows(500)
+    scaler = SCALERS[kind]().fit(rows_NF)
+    scaled_NF = scaler.transform(rows_NF)
+    assert not np.allclose(scaled_NF, rows_NF)
+    np.testing.assert_allclose(scaler.inverse(scaled_NF), rows_NF, rtol=1e-12)
+
+
+@every_scaler
+def test_windows_are_scaled_as_their_rows_are(kind: str) -> None:
+    rows_NF = press_line_rows(24)
+    scaler = SCALERS[kind]().fit(rows_NF)
+    windows_BTF = rows_NF.reshape(6, 4, 3)
+    scaled_BTF = scaler.transform(windows_BTF)
+    assert np.array_equal(scaled_BTF.reshape(24, 3), scaler.transform(rows_NF))
+
+
+@every_scaler
+def test_a_stored_scaler_does_the_same(kind: str) -> None:
+    scaler = SCALERS[kind]().fit(press_line_rows(500))
+    restored = Scaler.from_dict(scaler.to_dict())
+    assert type(restored) is type(scaler)
+    assert restored.to_dict().keys() == scaler.to_dict().keys()
+    rows_NF = press_line_rows(20, seed=1)
+    assert np.array_equal(restored.transform(rows_NF), scaler.transform(rows_NF))
+    assert np.array_equal(restored.inverse(rows_NF), scaler.inverse(rows_NF))
+
+
+@every_scaler
+@pytest.mark.parametrize("level", [0.0, 0.1, -3.0, 1e9])
+def test_leaving_the_level_of_a_constant_sensor_is_a_large_finite_step(
+    kind: str, level: float
+) -> None:
+    scaler = SCALERS[kind]().fit(np.full((100, 1), level))
+    np.testing.assert_allclose(scaler.transform(np.array([[level]])), 0, atol=1e-6)
+    step = 0.1 * max(abs(level), 1.0)
+    (scaled,) = scaler.transform(np.array([level + step]))
+    assert 5 < scaled < 1000
+
+
+@every_scaler
+def test_a_scaler_is_fitted_anew_by_a_second_fit(kind: str) -> None:
+    scaler = SCALERS[kind]().fit(press_line_rows(100))
+    other_NF = 50 + 7 * press_line_rows(100, seed=3)
+    scaler.fit(other_NF)
+    anew = SCALERS[kind]().fit(other_NF)
+    assert np.array_equal(scaler.transform(other_NF), anew.transform(other_NF))
+
+
+@every_scaler
+def test_an_unfitted_scaler_says_so(kind: str) -> None:
+    message = f"^the {kind} scaler has not been fitted$"
+    with pytest.raises(NotCalibrated, match=message):
+        SCALERS[kind]().transform(np.zeros((1, 3)))
+    with pytest.raises(NotCalibrated, match=message):
+        SCALERS[kind]().inverse(np.zeros((1, 3)))
+    with pytest.raises(NotCalibrated, match=message):
+        SCALERS[kind]().to_dict()
+
+
+def test_an_unknown_kind_is_refused_with_those_known() -> None:
+    with pytest.raises(BundleError, match=r"^scaler kind is 'os.system'; known are standard, "):
+        Scaler.from_dict({"kind": "os.system"})
+
+
+def test_standard_scaling_gives_mean_0_and_deviation_1() -> None:
+    rows_NF = press_line_rows(1000)
+    scaled_NF = StandardScaler().fit(rows_NF).transform(rows_NF)
+    np.testing.assert_allclose(scaled_NF.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(scaled_NF.std(axis=0), 1)
+
+
+def test_minmax_scaling_puts_training_rows_within_0_and_1() -> None:
+    rows_NF = press_line_rows(1000)
+    scaled_NF = MinMaxScaler().fit(rows_NF).transform(rows_NF)
+    np.testing.assert_allclose(scaled_NF.min(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(scaled_NF.max(axis=0), 1)
+
+
+def test_robust_scaling_agrees_with_standard_on_gaussian_rows_and_ignores_outliers() -> None:
+    rng = np.random.default_rng(0)
+    rows_NF = rng.normal(5.0, 2.0, (20_000, 1))
+    spoilt_NF = np.concatenate([rows_NF, np.full((100, 1), 1e6)])
+    scaler = RobustScaler().fit(spoilt_NF)
+    np.testing.assert_allclose(scaler.center_F, 5.0, rtol=0.02)
+    np.testing.assert_allclose(scaler.spread_F, 2.0, rtol=0.03)
+
+
+def test_robust_scaling_of_a_sensor_that_mostly_rests_uses_its_deviation() -> None:
+    rows_NF = np.array([[0.0]] * 90 + [[10.0]] * 10)
+    np.testing.assert_allclose(RobustScaler().fit(rows_NF).spread_F, rows_NF.std(axis=0))
