@@ -4,8 +4,9 @@ main, app        the ASGI application; create_app(settings)
 settings         every setting
 cache            bundles and pointers on disk: what is served, and what its follower knows
 detectors        what a worker holds: the detector that the pointer names
-follower         the process that follows the registry and moves the pointer
-score, batch     POST /anomaly and POST /anomaly/batch
+follower         the process that follows the model and moves the pointer; sources: from where
+requests, rows   what comes in
+score, batch     POST /anomaly and POST /anomaly/batch; openapi: what is documented of them
 health, model    what operators ask
 errors           exceptions to problem documents
 pages            GET /

@@ -5,13 +5,8 @@ T - 1 rows have no verdict, and get null.
 """
 
 import asyncio
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
-from operator import itemgetter
-from typing import Any
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -19,46 +14,16 @@ import numpy.typing as npt
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from kizashi.errors import InvalidRow, Problem
-from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.network import WINDOWS_AT_ONCE
 from serving.detectors import Detectors
-from serving.errors import (
-    SHOWN_PROBLEMS,
-    MalformedBody,
-    NotAcceptable,
-    WrongMediaType,
-    invalid,
-)
-from serving.requests import header, media_type, parse_json, read_body
+from serving.errors import NotAcceptable
+from serving.requests import header, media_type, read_body
+from serving.rows import read_csv, read_json
 from serving.score import current, finite, status
 
 JSON, CSV = b"application/json", b"text/csv"
-ROWS_AT_ONCE = 4096
-CHARSETS = {
-    "utf-8": "utf-8-sig",
-    "us-ascii": "ascii",
-    "utf-16": "utf-16",
-    "shift_jis": "cp932",  # what spreadsheets in Japan write under this name
-    "windows-31j": "cp932",
-    "cp932": "cp932",
-    "euc-jp": "euc_jp",
-    "iso-8859-1": "cp1252",
-    "windows-1252": "cp1252",
-}
-"""A closed table: some of Python's codecs take minutes over a large body."""
-
 FloatArray = npt.NDArray[np.float64]
-
-
-class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The JSON body, when every row is a list of numbers."""
-
-    instances: list[list[float]]
-
-
-_decoder = msgspec.json.Decoder(BatchRequest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,134 +113,3 @@ def write_csv(scores: list[float | None], statuses: list[str | None]) -> bytes:
         for score, word in zip(scores, statuses, strict=True)
     )
     return "".join(chain(("score,status\r\n",), rows)).encode()
-
-
-def read_json(body: bytes, contract: DataContract) -> FloatArray:
-    """Rows of `{"instances": [...]}`, shape (N, F): lists, or objects keyed by sensor name.
-
-    Raises MalformedBody, or InvalidRow with what is wrong in which row.
-    """
-    try:
-        if body.count(b'"instances"') == 1:
-            return _array(_decoder.decode(body).instances, contract)
-    except (ValueError, RecursionError):  # the careful reader says what is wrong, if anything is
-        pass
-    content = parse_json(body)
-    if not isinstance(content, dict) or set(content) != {"instances"}:
-        raise invalid('the body is not {"instances": [[...], ...]}, which is needed')
-    instances = content["instances"]
-    if not isinstance(instances, list):
-        raise invalid(f"instances is {str(instances)[:60]}; a list of rows is needed")
-    return _checked(instances, contract, 0)
-
-
-def read_csv(body: bytes, charset: str, contract: DataContract) -> FloatArray:
-    """Rows of a CSV file with a header row, shape (N, F); other columns than sensors are ignored.
-
-    Raises MalformedBody, WrongMediaType for an unknown charset, or InvalidRow.
-    """
-    text = _text(body, charset)
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    plain = "_" not in text.partition("\n")[2]  # NumPy reads 1_0 as 10
-    try:
-        names = [name.strip() for name in next(lines, [])]
-        columns = _columns(names, contract)
-        pieces = list(_pieces(lines, len(names), columns, contract, plain))
-    except csv.Error as error:
-        raise MalformedBody(f"the body is not CSV: {error} (line {lines.line_num})") from error
-    return np.concatenate(pieces) if pieces else np.empty((0, len(columns)))
-
-
-def _text(body: bytes, charset: str) -> str:
-    if charset not in CHARSETS:
-        raise WrongMediaType(f"charset is {charset[:60]!r}; known are {', '.join(CHARSETS)}")
-    try:
-        text = body.decode(CHARSETS[charset])
-    except UnicodeDecodeError as error:
-        raise MalformedBody(
-            f"the body is not {charset} (byte {error.start}); another encoding can be named, as in "
-            "Content-Type: text/csv; charset=shift_jis"
-        ) from error
-    return text.rstrip()
-
-
-def _columns(names: Sequence[str], contract: DataContract) -> list[int]:
-    """Where each sensor is in the header row."""
-    problems = []
-    for sensor in contract.sensors:
-        found = names.count(sensor.name)
-        if found != 1:
-            said = "no column" if found == 0 else f"{found} columns"
-            detail = f"sensor '{sensor.name}' has {said} in the header row; one is needed"
-            problems.append(Problem(detail, sensor.name))
-    if problems:
-        raise InvalidRow(problems)
-    return [names.index(sensor.name) for sensor in contract.sensors]
-
-
-def _pieces(
-    lines: Iterator[list[str]],
-    width: int,
-    columns: Sequence[int],
-    contract: DataContract,
-    plain: bool,
-) -> Iterator[FloatArray]:
-    pick = itemgetter(*columns) if len(columns) > 1 else lambda row: (row[columns[0]],)
-    start = 0
-    while piece := list(islice(lines, ROWS_AT_ONCE)):
-        if not all(len(row) == width for row in piece):
-            raise _ragged(piece, width, start)
-        cells: list[Any] = [pick(row) for row in piece]
-        try:
-            if not plain:
-                raise ValueError("a closer look is needed")
-            yield _array(cells, contract)
-        except ValueError:
-            yield _checked([[_number(cell) for cell in row] for row in cells], contract, start)
-        start += len(piece)
-
-
-def _ragged(rows: Iterable[list[str]], width: int, start: int) -> InvalidRow:
-    return InvalidRow(
-        [
-            Problem(
-                f"row {number}: {len(row)} cells came; the header row has {width}", None, number
-            )
-            for number, row in enumerate(rows, start)
-            if len(row) != width
-        ]
-    )
-
-
-def _number(cell: str) -> float | str:
-    """A cell as a number, or as it is for the contract to refuse."""
-    try:
-        return cell if "_" in cell else float(cell)
-    except ValueError:
-        return cell
-
-
-def _array(rows: Sequence[Any], contract: DataContract) -> FloatArray:
-    """The rows at once; raises ValueError when any of them needs a closer look."""
-    rows_NF = np.array(rows, dtype=np.float64) if rows else np.empty((0, len(contract.sensors)))
-    if rows_NF.ndim != 2 or rows_NF.shape[1] != len(contract.sensors):
-        raise ValueError("rows of another length")
-    if not np.isfinite(rows_NF).all():
-        raise ValueError("not finite")
-    return rows_NF
-
-
-def _checked(rows: Sequence[Any], contract: DataContract, start: int) -> FloatArray:
-    """The rows one by one; raises InvalidRow with the first problems, naming row and sensor."""
-    rows_NF = np.empty((len(rows), len(contract.sensors)))
-    problems: list[Problem] = []
-    for index, row in enumerate(rows):
-        try:
-            rows_NF[index] = contract.row(row, start + index)
-        except InvalidRow as error:
-            problems += error.problems
-            if len(problems) >= SHOWN_PROBLEMS:
-                break
-    if problems:
-        raise InvalidRow(problems)
-    return rows_NF

@@ -13,71 +13,22 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
 
 import msgspec
 
 from kizashi.errors import ConfigurationError, KizashiError, RegistryError
 from kizashi.registry import ModelVersion, Registry
-from kizashi.runtime.bundle import bundle_hash
 from serving.cache import INCOMING, Cache, Refused, Status, now
 from serving.follower_lock import take_lock
 from serving.settings import Settings, read_settings
+from serving.sources import FolderSource, Reach, Source, Target
 
 REFUSED_AGAIN_SECONDS = 30.0
 """A refused version is tried again after this time: its download may have been cut short."""
 
-Reach = Literal["reachable", "unreachable", "not used"]
 log = logging.getLogger("serving.follower")
-
-
-@dataclass(frozen=True)
-class Target:
-    """What should be served; `bundle` is its hash where it is known before the bundle is."""
-
-    name: str
-    version: str
-    source: str
-    bundle: str | None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-class Source(Protocol):
-    """Where models come from."""
-
-    reach: Reach
-    """What `status.json` says of the registry while the source answers."""
-
-    def resolve(self) -> Target:
-        """What should be served now; raises KizashiError when that cannot be said."""
-
-    def fetch(self, target: Target, folder: Path) -> Path:
-        """The folder of the target's bundle, brought under `folder` if it has to be."""
-
-    def notes(self) -> list[str]:
-        """What people should know about where models come from."""
-
-
-class FolderSource:
-    """One bundle folder; replacing what is in it is a promotion."""
-
-    reach: Reach = "not used"
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
-
-    def resolve(self) -> Target:
-        bundle = bundle_hash(self.folder)
-        return Target(self.folder.name, bundle[:12], str(self.folder), bundle)
-
-    def fetch(self, target: Target, folder: Path) -> Path:
-        return self.folder
-
-    def notes(self) -> list[str]:
-        return []
 
 
 class RegistrySource:

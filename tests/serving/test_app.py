@@ -179,7 +179,7 @@ def test_model_is_503_without_one(tmp_path: Path, make_client: MakeClient) -> No
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_the_seeds_own_test(tmp_path: Path) -> None:
+def test_a_client_that_skips_the_lifespan_is_answered(tmp_path: Path) -> None:
     press_line_bundle(tmp_path / "model")
     app = create_app(Settings(model_uri=str(tmp_path / "model"), cache=tmp_path / "cache"))
     client = TestClient(app)

@@ -8,10 +8,11 @@ from kizashi.runtime.bundle import Bundle
 from serving import follower as follower_module
 from serving.cache import Cache
 from serving.detectors import Detectors
-from serving.follower import FolderSource, Follower, follow
+from serving.follower import Follower, follow
 from serving.follower_lock import take_lock
 from serving.follower_process import FollowerProcess
 from serving.settings import Settings
+from serving.sources import FolderSource
 from tests.bundles import press_line_bundle
 
 
