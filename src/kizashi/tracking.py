@@ -58,7 +58,9 @@ class Run:
         if self._enabled:
             import mlflow
             from mlflow.data.pandas_dataset import from_pandas
-            from mlflow.data.sources import LocalArtifactDatasetSource
+            from mlflow.data.sources import (  # type: ignore[attr-defined]  # made at its import
+                LocalArtifactDatasetSource,
+            )
 
             origin = Path(report["source"]).absolute()
             source = LocalArtifactDatasetSource(origin.as_uri())

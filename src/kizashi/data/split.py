@@ -30,8 +30,8 @@ class ChronologicalSplit:
 
     train: float = 0.6
     validation: float = 0.1
-    calibration: float = 0.15
-    holdout: float = 0.15
+    calibration: float = 0.2
+    holdout: float = 0.1
     gap: int = 0
 
     def __post_init__(self) -> None:
@@ -66,8 +66,8 @@ class RandomSplit:
 
     train: float = 0.6
     validation: float = 0.1
-    calibration: float = 0.15
-    holdout: float = 0.15
+    calibration: float = 0.2
+    holdout: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -72,7 +72,7 @@ def test_windows_widen_the_gap_and_raise_the_need() -> None:
 
 def test_the_default_shares_hold() -> None:
     parts = ChronologicalSplit()(table(40_003))
-    assert [len(part) for part in parts.values()] == [24_000, 4_000, 6_000, 6_000]
+    assert [len(part) for part in parts.values()] == [24_000, 4_000, 8_000, 4_000]
 
 
 def test_a_random_split_follows_its_seed() -> None:
