@@ -23,9 +23,21 @@ def error_histogram(detector: Detector, faulty_scores: Sequence[float] = ()) -> 
     every = np.concatenate([normal, faulty, [detector.threshold.value]])
     smallest = max(float(every[every > 0].min(initial=1.0)), 1e-9)
     edges = np.geomspace(smallest, max(float(every.max()), smallest * 10), 80).tolist()
-    axes.hist(normal, edges, color="#3b7ea1", label="normal, held out for calibration")
+    # A score of 0 has no place on a logarithmic axis: it is counted in the first bar.
+    axes.hist(
+        np.maximum(normal, edges[0]),
+        edges,
+        color="#3b7ea1",
+        label="normal, held out for calibration",
+    )
     if len(faulty):
-        axes.hist(faulty, edges, color="#c4572e", alpha=0.6, label="labelled as faulty")
+        axes.hist(
+            np.maximum(faulty, edges[0]),
+            edges,
+            color="#c4572e",
+            alpha=0.6,
+            label="labelled as faulty",
+        )
     value = detector.threshold.value
     axes.axvline(value, color="black", linestyle="--", label=f"threshold {value:.4g}")
     axes.set(xscale="log", yscale="log", xlabel="score (reconstruction error)", ylabel="rows")
