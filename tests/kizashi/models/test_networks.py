@@ -1,0 +1,100 @@
+"""Every network under `conf/model/`, at every shape that the runtime may meet."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from kizashi.errors import ConfigurationError
+from kizashi.models.dense import DenseAutoencoder
+from kizashi.runtime.network import OnnxNetwork
+from kizashi.training.export import export_onnx
+from pipelines.command import build
+
+MODELS = Path(__file__).parents[3] / "conf" / "model"
+
+every_network = pytest.mark.parametrize("option", sorted(path.stem for path in MODELS.glob("*")))
+
+
+def network(option: str, n_sensors: int, window_length: int) -> nn.Module:
+    torch.manual_seed(0)
+    config = OmegaConf.load(MODELS / f"{option}.yaml")
+    built = build(config, n_sensors=n_sensors, window_length=window_length)  # type: ignore[arg-type]
+    assert isinstance(built, nn.Module)
+    return built.eval()
+
+
+@every_network
+@pytest.mark.parametrize("window_length", [1, 8])
+@pytest.mark.parametrize("n_sensors", [1, 3, 60])
+def test_the_exported_network_rebuilds_any_number_of_windows_as_torch_does(
+    option: str, n_sensors: int, window_length: int
+) -> None:
+    made = network(option, n_sensors, window_length)
+    rng = np.random.default_rng(0)
+    windows_BTF = rng.normal(size=(16, window_length, n_sensors))
+    exported = OnnxNetwork(export_onnx(made, windows_BTF))
+    for count in (1, 16, 100):
+        more_BTF = rng.normal(size=(count, window_length, n_sensors)).astype(np.float32)
+        rebuilt_BTF = exported.reconstruct(more_BTF)
+        with torch.no_grad():
+            expected_BTF = made(torch.from_numpy(more_BTF)).numpy()
+        assert rebuilt_BTF.shape == more_BTF.shape
+        np.testing.assert_allclose(rebuilt_BTF, expected_BTF, atol=1e-5)
+
+
+@every_network
+def test_equal_weights_give_equal_bytes(option: str) -> None:
+    windows_BTF = np.random.default_rng(0).normal(size=(4, 2, 3))
+    first = export_onnx(network(option, 3, 2), windows_BTF)
+    assert export_onnx(network(option, 3, 2), windows_BTF) == first
+
+
+@every_network
+def test_every_weight_learns(option: str) -> None:
+    made = network(option, 3, 2)
+    torch.manual_seed(1)
+    windows_BTF = torch.randn(256, 2, 3)
+    nn.functional.mse_loss(made(windows_BTF), windows_BTF).backward()  # type: ignore[no-untyped-call]
+    for name, weight in made.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.abs().sum() > 0, name
+
+
+def test_the_dense_network_goes_through_its_bottleneck() -> None:
+    widths = [
+        layer.out_features
+        for layer in DenseAutoencoder(3, 2, hidden=(64, 32), latent=2).modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    assert widths == [64, 32, 2, 32, 64, 6]
+
+
+@pytest.mark.parametrize(
+    ("n_sensors", "window_length", "hidden", "bottleneck"),
+    [(3, 1, (64, 32), 2), (1, 1, (64, 32), 1), (60, 8, (64, 32), 32), (4, 1, (), 2)],
+)
+def test_without_a_latent_width_the_bottleneck_is_half_of_the_values_and_never_the_widest(
+    n_sensors: int, window_length: int, hidden: tuple[int, ...], bottleneck: int
+) -> None:
+    made = DenseAutoencoder(n_sensors, window_length, hidden)
+    layers = [layer for layer in made.encoder if isinstance(layer, nn.Linear)]
+    assert layers[-1].out_features == bottleneck
+
+
+@pytest.mark.parametrize(
+    ("hidden", "latent", "message"),
+    [
+        ((64, 0), None, r"^hidden is \[64, 0\]; widths from 1 are needed$"),
+        ((64,), 0, r"^latent is 0; a whole number from 1 is needed$"),
+        ((64,), -2, r"^latent is -2; a whole number from 1 is needed$"),
+    ],
+)
+def test_a_width_below_1_is_refused(
+    hidden: tuple[int, ...], latent: int | None, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        DenseAutoencoder(3, hidden=hidden, latent=latent)
