@@ -9,6 +9,7 @@ import io
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -96,7 +97,7 @@ class CsvStream(TableStream):
         with self.path.open("rb") as file, _Body(file, widest, self._start, end) as body:
             try:
                 for frame in pd.read_csv(
-                    io.BufferedReader(body, _BLOCK),
+                    io.BufferedReader(body, _BLOCK // 8),
                     sep=self._separator,
                     # The line put first is the header, so that rows may have one cell too many;
                     # the file's own header is skipped.
@@ -127,7 +128,7 @@ class ParquetStream(TableStream):
     kind = "Parquet"
 
     def __init__(self, path: Path) -> None:
-        with self._readable(path), pq.ParquetFile(path) as file:
+        with _readable_parquet(path), pq.ParquetFile(path) as file:
             columns, size = file.schema_arrow.names, file.metadata.num_rows
         super().__init__(path, columns, size)
 
@@ -138,7 +139,7 @@ class ParquetStream(TableStream):
     def _pieces(self, columns: Sequence[str], rows: int) -> Iterator[pd.DataFrame]:
         # Without pre-buffering a row group's columns are read bit by bit, not each as a whole.
         with (
-            self._readable(self.path),
+            _readable_parquet(self.path),
             pq.ParquetFile(self.path, pre_buffer=False, buffer_size=_BLOCK) as file,
         ):
             for batch in file.iter_batches(rows, columns=list(columns)):
@@ -146,26 +147,14 @@ class ParquetStream(TableStream):
                 table = pa.Table.from_batches([batch]).select(list(columns))
                 yield table.to_pandas(ignore_metadata=True, types_mapper=_exact)
 
-    @staticmethod
-    def _readable(path: Path) -> "_ReadableParquet":
-        return _ReadableParquet(path)
 
-
-class _ReadableParquet:
-    """Turns what pyarrow raises into a DataError that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | pa.ArrowException):
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DataError(
-                f"data file '{self._path}' cannot be read as Parquet: {reason}"
-            ) from None
+@contextmanager
+def _readable_parquet(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"data file '{path}' cannot be read as Parquet: {reason}") from None
 
 
 class _Body(io.RawIOBase):

@@ -2,8 +2,8 @@
 
 import csv
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -30,25 +30,17 @@ class VerdictFile:
         self._writer: _CsvWriter | _ParquetWriter | None = None
 
     def __enter__(self) -> Self:
-        try:
+        with _writing(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("wb")
-        except OSError as error:
-            raise DataError(
-                f"'{self._path}' cannot be written: {error.strerror or error}"
-            ) from None
         return self
 
     def write(self, table: pa.Table) -> None:
         """Append rows; every table has the columns of the first."""
-        try:
+        with _writing(self._path):
             if self._writer is None:
                 self._writer = self._open(self._file, table.schema)
             self._writer.write(table)
-        except OSError as error:
-            raise DataError(
-                f"'{self._path}' cannot be written: {error.strerror or error}"
-            ) from None
 
     def __exit__(
         self,
@@ -68,15 +60,20 @@ class VerdictFile:
             self._part.unlink(missing_ok=True)
 
     def _finish(self) -> None:
-        try:
+        with _writing(self._path):
             if self._writer is not None:
                 self._writer.close()
             self._file.close()
             self._part.replace(self._path)
-        except OSError as error:
-            raise DataError(
-                f"'{self._path}' cannot be written: {error.strerror or error}"
-            ) from None
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"'{path}' cannot be written: {reason}") from None
 
 
 class _CsvWriter:

@@ -182,8 +182,8 @@ def _named(code: npt.NDArray[np.signedinteger], names: tuple[str, ...], nothing:
 
 
 def _latest(flagged_N: Flags) -> npt.NDArray[np.int64]:
-    """The place of the latest flagged row up to and including each row; where there is none, a place
-    before every window."""
+    """The place of the latest flagged row up to and including each row, or where there is none a
+    place before every window."""
     places = np.arange(len(flagged_N))
     latest: npt.NDArray[np.int64] = np.maximum.accumulate(
         np.where(flagged_N, places, np.iinfo(np.int64).min)
