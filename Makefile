@@ -37,8 +37,10 @@ check: environment ## Formatting, lint, types and the direction of imports
 repro: git-checkout environment sample ## Bring data, model and registry up to date, without serving
 	@$(RUN) -m dvc repro
 
+# One worker and no job runners: each more is a process that imports MLflow before the page comes.
+ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: environment ## Open the MLflow UI on http://127.0.0.1:UI_PORT (5000)
-	@$(RUN) -m mlflow ui --backend-store-uri sqlite:///mlflow.db --port $(UI_PORT)
+	@$(RUN) -m mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 --port $(UI_PORT)
 
 # Before the long training, not after it: can the service listen there?
 address: environment
