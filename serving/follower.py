@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from kizashi.errors import ConfigurationError, KizashiError, RegistryError
+from kizashi.errors import ConfigurationError, KizashiError, RegistryUnreachable
 from kizashi.registry import ModelVersion, Registry
 from serving.cache import INCOMING, Cache, Refused, Status, now
 from serving.follower_lock import take_lock
@@ -45,7 +45,7 @@ class RegistrySource:
         store = self.registry.uri.removeprefix("sqlite:///")
         if store != self.registry.uri and not Path(store).exists():
             # MLflow would make an empty one, which takes seconds and helps nobody.
-            raise RegistryError(f"the registry {store} does not exist yet") from FileNotFoundError()
+            raise RegistryUnreachable(f"the registry {store} does not exist yet")
         found = self.registry.resolve(self.uri)
         tags = dict(found.tags)
         if found.run_id:
@@ -80,7 +80,7 @@ class Follower:
             refused = self._follow(target)
         except KizashiError as error:
             problem = str(error)
-            if _unreachable(error):
+            if isinstance(error, RegistryUnreachable):
                 reach = "unreachable"
         except Exception as error:  # this process must outlive what it cannot foresee
             problem = f"unexpected: {error!r}"
@@ -101,7 +101,7 @@ class Follower:
         try:
             self._adopt(target)
         except KizashiError as error:
-            if _unreachable(error):
+            if isinstance(error, RegistryUnreachable):
                 raise
             refusal = Refused(version=target.version, reason=str(error))
             self._refused = (target, refusal, time.monotonic())
@@ -159,11 +159,6 @@ class Follower:
         for note in status.notes:
             log.warning("%s", note)
         return status
-
-
-def _unreachable(error: KizashiError) -> bool:
-    # The registry chains what MLflow or its store raised; "no such version" has no cause.
-    return isinstance(error, RegistryError) and error.__cause__ is not None
 
 
 def follow(settings: Settings) -> Follower:

@@ -6,7 +6,8 @@ KizashiError
 ├── InvalidRow           one row (or window) of values cannot be scored; carries every problem found
 ├── NotCalibrated        a detector was asked for a verdict before it had a threshold
 ├── BundleError          a bundle is missing, incomplete, altered or of an unknown format
-└── RegistryError        the model registry cannot be reached, or has no such model
+└── RegistryError        the model registry does not have what was asked for
+    └── RegistryUnreachable   it cannot be asked
 """
 
 from collections.abc import Sequence
@@ -55,4 +56,8 @@ class BundleError(KizashiError):
 
 
 class RegistryError(KizashiError):
-    """The model registry cannot be reached, or does not have what was asked for."""
+    """The model registry does not have what was asked for."""
+
+
+class RegistryUnreachable(RegistryError):
+    """The model registry, or the store behind it, cannot be asked."""

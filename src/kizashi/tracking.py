@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kizashi
-from kizashi.errors import RegistryError
+from kizashi.errors import RegistryError, RegistryUnreachable
 from kizashi.registry import BUNDLE_HASH, ModelVersion, Registry, quiet_mlflow, tracking_uri
 from kizashi.runtime.bundle import Bundle
 
@@ -103,7 +103,7 @@ class Run:
 
 @contextmanager
 def start_run(tracking: Tracking) -> Iterator[Run]:
-    """Record what happens inside as one MLflow run; raises RegistryError when MLflow cannot be
+    """Record what happens inside as one MLflow run; raises RegistryUnreachable when MLflow cannot be
     reached."""
     run = Run(tracking)
     if not tracking.enabled:
@@ -119,7 +119,7 @@ def start_run(tracking: Tracking) -> Iterator[Run]:
         active = mlflow.start_run()
     except Exception as error:  # MLflow's stores raise their own, SQLAlchemy's and requests'
         reason = str(error).splitlines()[0]
-        raise RegistryError(f"MLflow at {uri} cannot be used: {reason}") from error
+        raise RegistryUnreachable(f"MLflow at {uri} cannot be used: {reason}") from error
     with active:
         run.run_id = active.info.run_id
         yield run

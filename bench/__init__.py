@@ -1,0 +1,1 @@
+"""What the project's figures come from; each is `python -m bench.NAME`, and has --help."""
