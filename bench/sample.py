@@ -102,7 +102,8 @@ def _summary(table: pd.DataFrame) -> str:
     text = (
         f"Simulation seed {table.seed.min()}, which is the bundled sample. Over {len(every)} seeds "
         f"({_listed(every.seed)}): found {_span(every.found)}, by limits per sensor "
-        f"{_span(every.found_by_limits)}, AUROC {every.auroc.min():.4f} to {every.auroc.max():.4f}; "
+        f"{_span(every.found_by_limits)}, AUROC {every.auroc.min():.4f} to "
+        f"{every.auroc.max():.4f}; "
         f"false alarm rate on holdout {_span(every.holdout_false_alarm_rate, 3)}, within the 95 % "
         f"band ({every.holdout_band_low.iloc[0]:.3%} to {every.holdout_band_high.iloc[0]:.3%}) "
         f"for {inside.sum()} of {len(every)}."

@@ -103,8 +103,10 @@ class Run:
 
 @contextmanager
 def start_run(tracking: Tracking) -> Iterator[Run]:
-    """Record what happens inside as one MLflow run; raises RegistryUnreachable when MLflow cannot be
-    reached."""
+    """Record what happens inside as one MLflow run.
+
+    Raises RegistryUnreachable when MLflow cannot be reached.
+    """
     run = Run(tracking)
     if not tracking.enabled:
         yield run

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Self, TypeGuard
 
 import numpy as np
@@ -57,7 +58,7 @@ class Sensor:
         return f"a number in {self.unit} is needed" if self.unit else "a number is needed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DataContract:
     """The sensors of one detector, in the order of its inputs, and the rows in one window."""
 
@@ -76,7 +77,7 @@ class DataContract:
                 f"window length is {self.window_length!r}; a whole number from 1 is needed"
             )
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Sensor names in the order of the detector's inputs."""
         return tuple(sensor.name for sensor in self.sensors)
@@ -136,10 +137,15 @@ class DataContract:
 
     def out_of_range(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which readings lie beyond their instrument's limits; the last axis is the sensors."""
+        low_F, high_F = self._limits
+        beyond: npt.NDArray[np.bool_] = (rows < low_F) | (rows > high_F)
+        return beyond
+
+    @cached_property
+    def _limits(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         low = [-np.inf if sensor.low is None else sensor.low for sensor in self.sensors]
         high = [np.inf if sensor.high is None else sensor.high for sensor in self.sensors]
-        beyond: npt.NDArray[np.bool_] = (rows < np.array(low)) | (rows > np.array(high))
-        return beyond
+        return np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
         return {
