@@ -31,12 +31,13 @@ def press_line_rows(count: int = 4000, seed: int = 0) -> npt.NDArray[np.float64]
     rng = np.random.default_rng(seed)
     load = rng.uniform(-0.5, 0.5, count)
     rows_NF = np.array(NORMAL_ROW) + load[:, None] * np.array([1.0, 0.6, 0.9])
-    return rows_NF + rng.normal(0, 0.02, (count, 3))
+    noise_NF: npt.NDArray[np.float64] = rng.normal(0, 0.02, (count, 3))
+    return np.asarray(rows_NF + noise_NF)
 
 
 def projection_network(projection_FF: npt.NDArray[np.float64]) -> bytes:
     """An ONNX network that rebuilds scaled rows as `x @ projection`: a linear autoencoder."""
-    shape = ["B", "T", len(projection_FF)]
+    shape: list[str | int | None] = ["B", "T", len(projection_FF)]
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["windows", "projection"], ["rebuilt"])],
         "projection",
@@ -47,7 +48,7 @@ def projection_network(projection_FF: npt.NDArray[np.float64]) -> bytes:
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=9)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def press_line_bundle(

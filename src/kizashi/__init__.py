@@ -1,1 +1,1 @@
-"""Kizashi (兆し, "early sign"): anomaly detection for manufacturing sensors, learnt from normal rows only."""
+"""Kizashi (兆し, "early sign"): anomaly detection for manufacturing, learnt from normal rows."""

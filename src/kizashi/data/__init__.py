@@ -1,1 +1,1 @@
-"""Rows as files and frames: load, validate, split and simulate (pandas; no torch)."""
+"""Rows as files and frames: load, validate, split, stream and simulate (pandas; no torch)."""

@@ -25,7 +25,7 @@ UNNAMED = "Unnamed: "
 
 logger = logging.getLogger(__name__)
 
-_ENCODINGS = ("utf-8-sig", "cp932")  # Excel in Japan saves CSV as cp932
+ENCODINGS = ("utf-8-sig", "cp932")  # Excel in Japan saves CSV as cp932
 _SEPARATORS = (",", ";", "\t")
 
 
@@ -45,7 +45,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
         raise DataError(f"data file '{path}' is '{path.suffix}'; a .csv or .parquet file is needed")
     frame = reader(path)
     names = [str(name) for name in frame.columns]
-    _require_distinct(names, path)
+    require_distinct(names, path)
     return frame.set_axis(names, axis="columns")
 
 
@@ -104,7 +104,7 @@ def find_timestamp(frame: pd.DataFrame, sample: int = 1000) -> str | None:
 def _read_csv(path: Path) -> pd.DataFrame:
     with path.open("rb") as file:
         utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    for encoding in ("utf-16",) if utf16 else _ENCODINGS:
+    for encoding in ("utf-16",) if utf16 else ENCODINGS:
         try:
             frame = _read_csv_as(path, encoding)
         except UnicodeDecodeError:
@@ -116,7 +116,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _read_csv_as(path: Path, encoding: str) -> pd.DataFrame:
-    header, separator, records = _header(path, encoding)
+    header, separator, records = read_header(path, encoding)
     try:
         frame = _cells(path, encoding, header, separator, records)
     except pd.errors.EmptyDataError:
@@ -158,7 +158,7 @@ def _cells(
         return read(range(len(names)))
 
 
-def _header(path: Path, encoding: str) -> tuple[list[str], str, int]:
+def read_header(path: Path, encoding: str) -> tuple[list[str], str, int]:
     """Column names, the separator, and the records down to the header."""
     with path.open(encoding=encoding, newline="") as file:
         first = next((line for line in file if line.strip()), "")
@@ -175,11 +175,11 @@ def _header(path: Path, encoding: str) -> tuple[list[str], str, int]:
             "a first line with the names of the columns is needed"
         )
     named = [name.strip() or f"{UNNAMED}{place}" for place, name in enumerate(names)]
-    _require_distinct(named, path)
+    require_distinct(named, path)
     return named, separator, count
 
 
-def _require_distinct(names: Sequence[str], path: Path) -> None:
+def require_distinct(names: Sequence[str], path: Path) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"data file '{path}' has two columns named '{twice[0]}'; rename one")

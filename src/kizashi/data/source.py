@@ -1,4 +1,4 @@
-"""Where normal and labelled rows come from, and what sensors they hold: a choice in `conf/data/`."""
+"""Where normal and labelled rows come from, and which sensors they hold; see `conf/data/`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kizashi.data.load import _ENCODINGS, SURPLUS, _header, _require_distinct
+from kizashi.data.load import ENCODINGS, SURPLUS, read_header, require_distinct
 from kizashi.errors import DataError
 
 CELLS_AT_ONCE = 2**19
@@ -39,7 +39,7 @@ class TableStream(ABC):
     def __init__(self, path: Path, columns: Sequence[str], size: int) -> None:
         self.path, self.columns, self.size = path, list(columns), size
         self.position = 0
-        _require_distinct(self.columns, path)
+        require_distinct(self.columns, path)
 
     @abstractmethod
     def head(self) -> pd.DataFrame:
@@ -70,7 +70,7 @@ class CsvStream(TableStream):
 
     def __init__(self, path: Path) -> None:
         encoding = _encoding(path)
-        header, self._separator, self._records = _header(path, encoding)
+        header, self._separator, self._records = read_header(path, encoding)
         with path.open("rb") as file:
             mark = file.read(3)
         # Python's "utf-16" would look for the mark again after the line that `_Body` puts first.
@@ -205,7 +205,7 @@ def _encoding(path: Path) -> str:
     with path.open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
-    for encoding in _ENCODINGS:
+    for encoding in ENCODINGS:
         try:
             with path.open(encoding=encoding, newline="") as text:
                 while text.read(_BLOCK):
