@@ -54,7 +54,7 @@ def projection_network(projection_FF: npt.NDArray[np.float64]) -> bytes:
 def press_line_bundle(
     folder: Path, *, seed: int = 0, alpha: float = 0.01, window_length: int = 1
 ) -> Bundle:
-    """A bundle for three sensors; another `seed` gives another bundle hash, slightly other scores."""
+    """A bundle for three sensors; another `seed` gives another hash and slightly other scores."""
     rows_NF = press_line_rows(seed=seed)
     scaler = StandardScaler().fit(rows_NF)
     _, _, directions = np.linalg.svd(scaler.transform(rows_NF), full_matrices=False)

@@ -180,6 +180,7 @@ def read_header(path: Path, encoding: str) -> tuple[list[str], str, int]:
 
 
 def require_distinct(names: Sequence[str], path: Path) -> None:
+    """Raise DataError when two columns have the same name."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"data file '{path}' has two columns named '{twice[0]}'; rename one")
