@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar
 
-from kizashi.errors import RegistryError
+from kizashi.errors import RegistryError, RegistryUnreachable
 from kizashi.runtime.bundle import MANIFEST
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ LEGACY_STAGE = "Production"
 BUNDLE_HASH = "bundle_hash"
 REPLACED = "replaced_version"
 PROMOTED_AT = "promoted_at"
+"""Milliseconds since 1970, as MLflow's own times."""
+WITHDRAWN = "withdrawn"
+"""A rollback left this version: no later rollback returns to it."""
 
 
 def tracking_uri(configured: str | None = None) -> str:
@@ -70,7 +73,7 @@ class ModelVersion:
 class Registry:
     """The registered model `name` in the registry at `uri`.
 
-    Every method raises RegistryError when the registry cannot be reached.
+    Every method raises RegistryUnreachable when the registry cannot be reached.
     """
 
     def __init__(self, uri: str | None = None, name: str = DEFAULT_NAME) -> None:
@@ -128,7 +131,11 @@ class Registry:
         replaced = self.production()
         if replaced and replaced.version != version.version:
             self._tag(version, REPLACED, replaced.version)
-        self._tag(version, PROMOTED_AT, str(int(time.time())))
+        self._tag(version, PROMOTED_AT, str(time.time_ns() // 1_000_000))
+        if WITHDRAWN in self.version(version.version).tags:
+            self._ask(
+                lambda: self._client.delete_model_version_tag(self.name, version.version, WITHDRAWN)
+            )
         self._ask(
             lambda: self._client.set_registered_model_alias(self.name, PRODUCTION, version.version)
         )
@@ -136,6 +143,9 @@ class Registry:
     def roll_back(self, version: ModelVersion) -> None:
         """Let `version` serve again, without it replacing anything: the next rollback goes on to
         the one before it, not back to the one just left."""
+        left = self.production()
+        if left and left.version != version.version:
+            self._tag(left, WITHDRAWN, "true")
         self._ask(
             lambda: self._client.set_registered_model_alias(self.name, PRODUCTION, version.version)
         )
@@ -144,8 +154,8 @@ class Registry:
         """The version that served before the present one.
 
         It is the one that the present version replaced; for a version that was only ever promoted
-        elsewhere (the MLflow page, a stage) the one promoted last before it. Raises RegistryError
-        when there is none.
+        elsewhere (the MLflow page, a stage) the one promoted last that no rollback has left.
+        Raises RegistryError when there is none.
         """
         present = self.production()
         if present is None:
@@ -155,7 +165,9 @@ class Registry:
         earlier = [
             found
             for found in self.versions()
-            if PROMOTED_AT in found.tags and found.version != present.version
+            if PROMOTED_AT in found.tags
+            and WITHDRAWN not in found.tags
+            and found.version != present.version
         ]
         if PROMOTED_AT in present.tags or not earlier:
             raise RegistryError(
@@ -168,8 +180,8 @@ class Registry:
         """The version that a model URI means.
 
         `models:/NAME` is production; `models:/NAME@ALIAS`, `models:/NAME/STAGE`,
-        `models:/NAME/VERSION` and `runs:/RUN/PATH` are what MLflow takes them for. Raises
-        RegistryError when it means no version.
+        `models:/NAME/VERSION`, `models:/NAME/latest` and `runs:/RUN/PATH` are what MLflow takes
+        them for. Raises RegistryError when it means no version.
         """
         if uri.startswith("runs:/"):
             run_id = uri.removeprefix("runs:/").split("/", 1)[0]
@@ -197,6 +209,13 @@ class Registry:
 
         fetched = Path(self._ask(fetch))
         manifests = sorted(fetched.rglob(MANIFEST), key=lambda path: len(path.parts))
+        # MLflow takes a local artifact folder that is gone for an empty one.
+        if not any(fetched.rglob("*")):
+            place = without_password(version.source)
+            raise RegistryError(
+                f"version {version.version} of '{version.name}' has no files any more; "
+                f"they were at {place}"
+            )
         if not manifests:
             raise RegistryError(
                 f"version {version.version} of '{version.name}' holds no bundle; was it logged by "
@@ -241,6 +260,8 @@ class Registry:
         assert rest is not None
         if rest.isdigit():
             return self.version(rest)
+        if rest == "latest" and (versions := self.versions()):
+            return versions[-1]
         staged = self._staged(rest)
         if staged is None:
             raise RegistryError(f"model '{self.name}' has no version in stage '{rest}' ({uri})")
@@ -312,9 +333,12 @@ class Registry:
             raise
         except Exception as error:  # MLflow's stores raise their own, SQLAlchemy's and requests'
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RegistryError(f"the registry at {_public(self.uri)} failed: {reason}") from error
+            raise RegistryUnreachable(
+                f"the registry at {without_password(self.uri)} failed: {without_password(reason)}"
+            ) from error
 
 
-def _public(uri: str) -> str:
-    """The URI without a password that it may hold."""
-    return re.sub(r"(://[^:/@]+):[^@/]+@", r"\1:***@", uri)
+def without_password(text: str) -> str:
+    """The text with the password, or the key alone, of every URI in it made unreadable."""
+    text = re.sub(r"(://[^:/@\s]*):(?!\d+/)\S*@", r"\1:***@", text)
+    return re.sub(r"://[^:/@\s]+@", "://***@", text)
