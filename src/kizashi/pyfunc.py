@@ -30,6 +30,8 @@ class DetectorModel:
         value that is not a finite number.
         """
         rows_NF = self._rows(model_input)
+        if not len(rows_NF):  # Spark sends empty batches
+            return pd.DataFrame({"score": np.empty(0), "status": np.empty(0, dtype=object)})
         score_N = np.full(len(rows_NF), np.nan)
         status_N = np.full(len(rows_NF), None, dtype=object)
         windows_BTF = self.detector.windows(rows_NF)
@@ -42,7 +44,7 @@ class DetectorModel:
     def _rows(self, model_input: pd.DataFrame | npt.ArrayLike) -> npt.NDArray[np.float64]:
         names = list(self.detector.contract.names)
         if not isinstance(model_input, pd.DataFrame):
-            model_input = pd.DataFrame(np.atleast_2d(np.asarray(model_input)), columns=names)
+            model_input = pd.DataFrame(self._array(model_input), columns=names)
         missing = [name for name in names if name not in model_input.columns]
         if missing:
             raise DataError(f"sensor '{missing[0]}' is missing; columns needed: {', '.join(names)}")
@@ -57,6 +59,18 @@ class DetectorModel:
                 "a finite number is needed"
             )
         return rows_NF
+
+    def _array(self, model_input: npt.ArrayLike) -> npt.NDArray[Any]:
+        names, array = self.detector.contract.names, np.atleast_2d(np.asarray(model_input))
+        if array.ndim > 2:
+            raise DataError(
+                f"an array with {array.ndim} axes came; rows of {len(names)} values are needed"
+            )
+        if array.shape[1] != len(names):
+            raise DataError(
+                f"{array.shape[1]} values came; {len(names)} values ({', '.join(names)}) needed"
+            )
+        return array
 
 
 def _load_pyfunc(data_path: str) -> DetectorModel:
