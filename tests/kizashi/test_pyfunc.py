@@ -1,0 +1,160 @@
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from kizashi.errors import BundleError, DataError
+from kizashi.pyfunc import DetectorModel, _load_pyfunc
+from kizashi.registry import PRODUCTION, Registry
+from kizashi.runtime.bundle import Bundle
+from kizashi.tracking import Tracking, lineage, register_bundle
+from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle, press_line_rows
+from tests.kizashi.conftest import MLFLOWS_OWN_WARNINGS, Store
+
+pytestmark = MLFLOWS_OWN_WARNINGS
+NAMES = ["vibration", "current", "sound"]
+
+
+@pytest.fixture(scope="module")
+def bundle(store: Store) -> Bundle:
+    return store.bundle(0)
+
+
+@pytest.fixture(scope="module")
+def windowed(tmp_path_factory: pytest.TempPathFactory) -> DetectorModel:
+    bundle = press_line_bundle(tmp_path_factory.mktemp("windowed"), window_length=4)
+    return DetectorModel(bundle.detector)
+
+
+@pytest.fixture(scope="module")
+def served(store: Store, bundle: Bundle) -> Registry:
+    """A registry whose production version is the bundle."""
+    registry = store.registry("served")
+    tags = lineage(bundle, {"source": "data/data.csv", "sha256": "0" * 64})
+    version = register_bundle(registry, Tracking("served", store.uri), bundle, tags)
+    registry.promote(version)
+    mlflow.set_tracking_uri(store.uri)
+    return registry
+
+
+def judged(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
+    verdicts = bundle.detector.judge(rows[NAMES].to_numpy()[:, None, :])
+    statuses = np.where(verdicts.anomaly_B, "anomaly", "normal")
+    return pd.DataFrame({"score": verdicts.score_B, "status": statuses})
+
+
+def rows_with_anomalies() -> pd.DataFrame:
+    rows_NF = np.concatenate([press_line_rows(50, seed=3), [ANOMALOUS_ROW, [99.0, 1.0, 1.0]]])
+    return pd.DataFrame(rows_NF, columns=NAMES)
+
+
+def test_the_production_model_predicts_what_the_detector_says(
+    served: Registry, bundle: Bundle
+) -> None:
+    model = mlflow.pyfunc.load_model(f"models:/{served.name}@{PRODUCTION}")
+    predicted, rows = model.predict(rows_with_anomalies()), rows_with_anomalies()
+    expected = judged(bundle, rows)
+    np.testing.assert_array_equal(predicted["score"], expected["score"])
+    assert predicted["status"].tolist() == expected["status"].tolist()
+    assert predicted["status"].tolist()[-2:] == ["anomaly", "anomaly"]
+
+
+def test_the_logged_model_has_a_signature_and_an_example_and_no_pickle(
+    served: Registry, tmp_path: Path
+) -> None:
+    uri = f"models:/{served.name}@{PRODUCTION}"
+    info = mlflow.models.get_model_info(uri)
+    assert info.signature is not None
+    assert info.signature.inputs.input_names() == NAMES
+    assert info.signature.outputs.input_names() == ["score", "status"]
+    folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path)))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert (folder / "input_example.json") in files
+    assert not [path for path in files if path.suffix in {".pkl", ".pickle", ".joblib", ".pt"}]
+    assert not [path for path in files if path.read_bytes()[:1] == b"\x80"]
+    requirements = (folder / "requirements.txt").read_text()
+    assert "torch" not in requirements
+    assert "onnxruntime==" in requirements
+
+
+def test_a_version_leads_back_to_run_data_and_bundle(served: Registry, bundle: Bundle) -> None:
+    present = served.production()
+    assert present is not None
+    assert present.tags["bundle_hash"] == bundle.hash
+    assert present.tags["data_source"] == "data/data.csv"
+    assert present.tags["data_sha256"] == "0" * 64
+    assert present.tags["run_id"] == present.run_id
+
+
+def test_columns_are_matched_by_name_and_others_ignored(bundle: Bundle) -> None:
+    rows = rows_with_anomalies()
+    shuffled = rows[["sound", "vibration", "current"]].assign(shift="night")
+    model = DetectorModel(bundle.detector)
+    pd.testing.assert_frame_equal(model.predict(shuffled), model.predict(rows))
+
+
+@pytest.mark.parametrize(
+    "rows", [[NORMAL_ROW, ANOMALOUS_ROW], np.array([NORMAL_ROW, ANOMALOUS_ROW])]
+)
+def test_rows_without_names_are_in_the_contracts_order(bundle: Bundle, rows: object) -> None:
+    predicted = DetectorModel(bundle.detector).predict(rows)  # type: ignore[arg-type]
+    assert predicted["status"].tolist() == ["normal", "anomaly"]
+
+
+def test_one_row_may_come_alone(bundle: Bundle) -> None:
+    assert DetectorModel(bundle.detector).predict(NORMAL_ROW)["status"].tolist() == ["normal"]
+
+
+def test_no_rows_have_no_verdicts(bundle: Bundle) -> None:
+    predicted = DetectorModel(bundle.detector).predict(pd.DataFrame(columns=NAMES))
+    assert predicted.columns.tolist() == ["score", "status"]
+    assert len(predicted) == 0
+
+
+def test_rows_before_the_first_whole_window_have_no_verdict(windowed: DetectorModel) -> None:
+    rows_NF = press_line_rows(10, seed=3)
+    predicted = windowed.predict(rows_NF)
+    assert len(predicted) == 10
+    assert predicted["score"].isna().tolist() == [True] * 3 + [False] * 7
+    assert predicted["status"].isna().tolist() == [True] * 3 + [False] * 7
+    expected = windowed.detector.score(windowed.detector.windows(rows_NF))
+    np.testing.assert_array_equal(predicted["score"][3:], expected)
+
+
+def test_fewer_rows_than_a_window_are_refused(windowed: DetectorModel) -> None:
+    with pytest.raises(DataError, match=r"^3 rows came; one window needs 4$"):
+        windowed.predict(press_line_rows(3))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            pd.DataFrame({"vibration": [1.0], "sound": [1.0]}),
+            "sensor 'current' is missing; columns needed: vibration, current, sound",
+        ),
+        (pd.DataFrame([[1.0, "n/a", 1.0]], columns=NAMES), "a value is not a number: "),
+        (
+            pd.DataFrame([[1.0, 1.0, 1.0], [1.0, np.nan, 1.0]], columns=NAMES),
+            "row 1: sensor 'current' is nan; a finite number is needed",
+        ),
+        (np.array([[1.0, 1.0, np.inf]]), "row 0: sensor 'sound' is inf; a finite number is needed"),
+        ([[1.0, 2.0]], "2 values came; 3 values (vibration, current, sound) needed"),
+        (np.ones((2, 1, 3)), "an array with 3 axes came; rows of 3 values are needed"),
+    ],
+)
+def test_rows_that_cannot_be_judged_are_refused(bundle: Bundle, rows: object, message: str) -> None:
+    with pytest.raises(DataError) as refused:
+        DetectorModel(bundle.detector).predict(rows)  # type: ignore[arg-type]
+    assert str(refused.value).startswith(message)
+
+
+def test_a_bundle_altered_after_logging_is_not_loaded(bundle: Bundle, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bundle.folder, tmp_path / "bundle"))
+    with (folder / "network.onnx").open("ab") as file:
+        file.write(b" ")
+    with pytest.raises(BundleError, match=r"network\.onnx is not the file that was saved"):
+        _load_pyfunc(str(folder))
