@@ -219,11 +219,15 @@ def dvc_md5(path: Path) -> dict[str, str]:
 
 
 def git_state() -> dict[str, str]:
-    """The commit of the working folder and whether it has changes that no commit holds; empty
-    where there is no git."""
+    """The commit of the working folder and whether its code or configuration has changes that no
+    commit holds; empty where there is no git.
+
+    `data.dvc` and `dvc.lock` do not count: `dvc repro` writes them on the way, and the data has a
+    hash of its own.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
-        dirty = bool(_git("status", "--porcelain"))
+        dirty = bool(_git("status", "--porcelain", "--", ".", ":!data.dvc", ":!dvc.lock"))
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"git_commit": commit, "git_dirty": str(dirty).lower()}

@@ -37,7 +37,7 @@ def auprc(label_B: BoolArray, score_B: FloatArray) -> float:
     last = np.flatnonzero(np.append(np.diff(score_B[order]) != 0, True))
     precision = hits[last] / (last + 1)
     gained = np.diff(hits[last], prepend=0) / hits[-1]
-    return float(np.sum(precision * gained))
+    return min(float(np.sum(precision * gained)), 1.0)  # the sum rounds past 1
 
 
 def precision_recall_f1(label_B: BoolArray, anomaly_B: BoolArray) -> tuple[float, float, float]:

@@ -1,6 +1,7 @@
 """Training with Lightning: early stopping on held-out normal windows, the best weights kept."""
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -75,6 +76,8 @@ class NetworkTrainer:
         """
         torch.manual_seed(seed)
         torch.set_num_threads(self.threads)
+        # Without it cuBLAS refuses to be deterministic; the CPU does not look at it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         batches = WindowBatches(train_BTF, self.batch_size, shuffle=True, seed=seed)
         epochs = max(self.max_epochs, -(-self.min_steps // len(batches)))
         task = ReconstructionTask(network, self.learning_rate, self.noise, epochs * len(batches))
