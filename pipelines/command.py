@@ -85,7 +85,10 @@ def checked(name: str, value: object, wanted: Any) -> Any:
 
 def setting(config: DictConfig, name: str, wanted: Any) -> Any:
     """One setting outside the groups, by its dotted name, as the type `wanted`."""
-    return checked(name, OmegaConf.select(config, name, throw_on_missing=True), wanted)
+    value = OmegaConf.select(config, name)
+    if value is None and OmegaConf.is_missing(config, name):
+        raise ConfigurationError(f"{name} is missing; give it as {name}=…")
+    return checked(name, value, wanted)
 
 
 def artifacts(config: DictConfig) -> Path:
