@@ -190,6 +190,8 @@ def test_the_commit_and_whether_the_tree_is_dirty_are_told(
     clean = git_state()
     assert len(clean["git_commit"]) == 40
     assert clean["git_dirty"] == "false"
+    (tmp_path / "dvc.lock").write_text("")  # `dvc repro` writes it on the way
+    assert git_state() == clean
     (tmp_path / "new.py").write_text("")
     assert git_state() == clean | {"git_dirty": "true"}
 
