@@ -1,5 +1,6 @@
 """What every entry point shares: composing `conf/`, building what it names, and clear errors."""
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -56,22 +57,33 @@ def build(node: DictConfig, **given: Any) -> Any:
     Each value is checked against the constructor's annotation first, because Hydra checks only
     keys. Raises ConfigurationError naming the key, its value and what is allowed.
     """
-    target = hydra.utils.get_class(node["_target_"])
-    hints = get_type_hints(target.__dict__.get("__init__", target))
-    arguments: dict[str, Any] = {}
+    group = str(node._get_full_key("")).rstrip(".")
+    target = _class(group, str(node["_target_"]))
+    hints = get_type_hints(target.__init__)
+    parameters = inspect.signature(target).parameters
     values = OmegaConf.to_container(node, resolve=True)
     assert isinstance(values, dict)
-    for key, value in values.items():
-        if key == "_target_":
-            continue
-        if key not in hints:
-            allowed = ", ".join(sorted(set(hints) - {"return", *given}))
-            raise ConfigurationError(f"{node._get_full_key(key)} is unknown; there are: {allowed}")
-        arguments[str(key)] = checked(node._get_full_key(key), value, hints[str(key)])
+    values.pop("_target_")
+    arguments: dict[str, Any] = {}
+    for key, value in ((str(name), value) for name, value in values.items()):
+        if key not in parameters:
+            allowed = ", ".join(sorted(set(parameters) - set(given))) or "none"
+            raise ConfigurationError(f"{group}.{key} is unknown; there are: {allowed}")
+        arguments[key] = checked(f"{group}.{key}", value, hints[key])
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in {*arguments, *given}:
+            raise ConfigurationError(f"{group}.{name} is missing; give it as {group}.{name}=…")
     try:
         return target(**arguments, **given)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{node._get_full_key('')}: {error}".lstrip(".: ")) from error
+        raise ConfigurationError(f"{group}: {error}") from error
+
+
+def _class(group: str, path: str) -> Any:
+    try:
+        return hydra.utils.get_class(path)
+    except Exception as error:  # Hydra wraps what the import raised
+        raise ConfigurationError(f"{group}._target_ is '{path}', which is no class here") from error
 
 
 def checked(name: str, value: object, wanted: Any) -> Any:

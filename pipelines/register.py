@@ -1,5 +1,7 @@
 """Stage 4: make the bundle a version of the registered model, with the alias `candidate`.
 
+    python -m pipelines.register
+
 The same bundle is registered once, however often this runs. The very first version is promoted to
 production; every later one waits for a person:
 

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import kizashi
 from kizashi.errors import RegistryError, RegistryUnreachable
-from kizashi.registry import BUNDLE_HASH, ModelVersion, Registry, quiet_mlflow, tracking_uri
+from kizashi.registry import (
+    BUNDLE_HASH,
+    ModelVersion,
+    Registry,
+    quiet_mlflow,
+    tracking_uri,
+    without_password,
+)
 from kizashi.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -121,7 +128,9 @@ def start_run(tracking: Tracking) -> Iterator[Run]:
         active = mlflow.start_run()
     except Exception as error:  # MLflow's stores raise their own, SQLAlchemy's and requests'
         reason = str(error).splitlines()[0]
-        raise RegistryUnreachable(f"MLflow at {uri} cannot be used: {reason}") from error
+        raise RegistryUnreachable(
+            without_password(f"MLflow at {uri} cannot be used: {reason}")
+        ) from error
     with active:
         run.run_id = active.info.run_id
         yield run

@@ -185,7 +185,6 @@ def test_a_wrong_value_leaves_nothing_behind(shell: Shell, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(reason="a class that cannot be imported still ends with a stack trace")
 def test_a_class_that_is_not_there_is_named(shell: Shell) -> None:
     ended = shell("train", "model._target_=kizashi.models.dense.Nonsense")
     assert ended.status == 1
