@@ -1,7 +1,7 @@
 # Every task of the project is a target; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve test check repro address sample ui lock environment git-checkout
+.PHONY: help serve test check repro address sample bench-detection ui lock environment git-checkout
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -41,6 +41,13 @@ repro: git-checkout environment sample ## Bring data, model and registry up to d
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: environment ## Open the MLflow UI on http://127.0.0.1:UI_PORT (5000)
 	@$(RUN) -m mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 --port $(UI_PORT)
+
+# Detection measured beside other detectors, on the cases below DATA (bench/cases.py says what one is).
+OUT ?= bench/results
+bench-detection: environment
+	@test -n "$(DATA)" || { echo "Name the folder of cases: make bench-detection DATA=FOLDER" >&2; exit 1; }
+	@"$(UV)" pip install --quiet --require-hashes --python $(RUN) --requirement requirements/bench.txt
+	@$(RUN) -m bench.detection data="$(DATA)" out="$(OUT)" $(OPTIONS)
 
 # Before the long training, not after it: can the service listen there?
 address: environment
@@ -113,4 +120,5 @@ lock: | $(OWN_UV) ## Recompile requirements/ from pyproject.toml (UPGRADE=--upgr
 	$(COMPILE) pyproject.toml --output-file requirements/serving.txt
 	$(COMPILE) pyproject.toml --extra train --constraints requirements/serving.txt --output-file requirements/train.txt
 	$(COMPILE) pyproject.toml --extra train --extra dev --constraints requirements/train.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra train --extra bench --constraints requirements/train.txt --output-file requirements/bench.txt
 	echo uv==$(UV_VERSION) | $(COMPILE) - --output-file requirements/uv.txt

@@ -1,0 +1,234 @@
+"""Results as Markdown: for each suite the means and ranks, what was promised of false alarms beside
+what was kept, and every case.
+
+A case counts once in means, ranks and wins, with the mean over its seeds. A method that failed on
+a case has the last rank there and is missing from its own mean; how often it failed is said.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import wilcoxon
+
+from bench.results import BAND
+
+MEASURES = ("auroc", "auprc")
+COMPARED_WITH = "pyod_knn"
+ENOUGH_CALIBRATION_ROWS = 500
+"""With fewer, the false alarm rate of a single case says little of the rule."""
+
+
+def summary(table: pd.DataFrame, methods: Sequence[str], command: str) -> str:
+    """The whole document; `methods` gives the order of rows and columns."""
+    parts = [f"# Detection\n\n`{command}`\n"]
+    for suite, results in table.groupby("suite", sort=True):
+        parts.append(suite_summary(str(suite), results, methods))
+    return "\n".join(parts)
+
+
+def suite_summary(suite: str, results: pd.DataFrame, methods: Sequence[str]) -> str:
+    """The tables of one suite."""
+    methods = [method for method in methods if method in set(results["method"])]
+    once = results.drop_duplicates(["case", "method", "seed"])
+    cases, seeds = once["case"].nunique(), sorted(once["seed"].unique(), key=int)
+    titled = f"## {suite}\n\n{cases} cases, seeds {', '.join(seeds)}."
+    parts = [titled, _ranking(once, methods), _costs(once, methods)]
+    exchangeable = results[results["kind"] == "exchangeable"]
+    if len(exchangeable):
+        parts.append(_promise(exchangeable, methods))
+    series = results[results["kind"] == "series"]
+    if len(series):
+        parts.append(_pooled(series, methods))
+    parts += [_per_case(once, methods), _failures(once)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def by_case(once: pd.DataFrame, measure: str, methods: Sequence[str]) -> pd.DataFrame:
+    """Cases in rows, methods in columns, means over the seeds; NaN where every seed failed."""
+    wide = once.pivot_table(measure, "case", "method", "mean", dropna=False)
+    return wide.reindex(index=sorted(once["case"].unique()), columns=list(methods))
+
+
+def ranks(wide: pd.DataFrame) -> pd.DataFrame:
+    """1 for the best method of each case; ties share their mean rank, failures come last."""
+    return wide.round(9).fillna(-np.inf).rank(axis=1, ascending=False)
+
+
+def wins(wide: pd.DataFrame) -> pd.Series:
+    """On how many cases a method is best, alone or with others."""
+    rounded = wide.round(9)
+    return rounded.eq(rounded.max(axis=1), axis=0).sum()
+
+
+def paired_p(wide: pd.DataFrame, method: str, other: str = COMPARED_WITH) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test over the cases that both finished; NaN when there
+    is nothing to compare."""
+    if method == other or other not in wide:
+        return float("nan")
+    both = wide[[method, other]].dropna().round(9)
+    difference = (both[method] - both[other]).to_numpy()
+    if not difference.any():
+        return float("nan")
+    return float(wilcoxon(difference).pvalue)
+
+
+def _ranking(once: pd.DataFrame, methods: Sequence[str]) -> str:
+    wide = {measure: by_case(once, measure, methods) for measure in MEASURES}
+    rank = {measure: ranks(wide[measure]).mean() for measure in MEASURES}
+    won = {measure: wins(wide[measure]) for measure in MEASURES}
+    same_rows = once.groupby("method")[["auroc_calibrated", "auprc_calibrated"]].mean()
+    missing = once.groupby("method")["failed"].agg(lambda failed: int((failed != "").sum()))
+    rows = []
+    for method in methods:
+        p = {measure: paired_p(wide[measure], method) for measure in MEASURES}
+        rows.append(
+            [
+                method,
+                _pair(wide[measure][method].mean() for measure in MEASURES),
+                _pair((rank[measure][method] for measure in MEASURES), 2),
+                f"{won['auroc'][method]} / {won['auprc'][method]}",
+                _pair((p[measure] for measure in MEASURES), 4),
+                _pair(same_rows[measure][method] for measure in same_rows),
+                str(missing[method]),
+            ]
+        )
+    titles = [
+        "method",
+        "AUROC / AUPRC",
+        "mean rank",
+        "wins",
+        f"p against {COMPARED_WITH}",
+        "without calibration rows",
+        "failed",
+    ]
+    note = (
+        "Means over cases. Each pair is of AUROC and AUPRC. p: paired Wilcoxon over cases, "
+        "two-sided. Wins: cases where none is better. Peers learn from all training rows, this "
+        "project's detector without those of its calibration; the column before the last "
+        "has every method learn without them."
+    )
+    return f"{_table(titles, rows)}\n\n{note}"
+
+
+def _costs(once: pd.DataFrame, methods: Sequence[str]) -> str:
+    median = once.groupby("method")[["fit_seconds", "batch_us", "single_us", "bundle_bytes"]]
+    cost = median.median()
+    rows = [
+        [
+            method,
+            _number(cost["fit_seconds"][method], 2),
+            _number(cost["batch_us"][method], 1),
+            _number(cost["single_us"][method], 1),
+            _number(cost["bundle_bytes"][method] / 1024, 0),
+        ]
+        for method in methods
+    ]
+    titles = ["method", "fit, s", "µs a row, in batches", "µs a row, one at a time", "bundle, KiB"]
+    return f"{_table(titles, rows)}\n\nMedians over cases and seeds, on one CPU thread."
+
+
+def _promise(results: pd.DataFrame, methods: Sequence[str]) -> str:
+    """False alarm rates beside what was asked for, on rows that are exchangeable."""
+    rows = []
+    for alpha, method, one in _by_rate(results, methods):
+        enough = one[one["calibration_rows"] >= ENOUGH_CALIBRATION_ROWS]
+        lawful = one["within_band"].dropna()
+        rows.append(
+            [
+                alpha,
+                method,
+                _percent(one["false_alarm_rate"].mean()),
+                _percent(one["false_alarm_rate"].median()),
+                f"{_percent(enough['false_alarm_rate'].mean())} ({enough['case'].nunique()})",
+                f"{int(lawful.sum())} of {len(lawful)}",
+                _percent(one["detection_rate"].mean()),
+            ]
+        )
+    titles = [
+        "asked for",
+        "method",
+        "false alarms, mean",
+        "median",
+        f"mean with {ENOUGH_CALIBRATION_ROWS} calibration rows (cases)",
+        f"inside the {BAND:.1%} band",
+        "anomalies found",
+    ]
+    note = (
+        "The band is what the law of split conformal allows a single case with its numbers of "
+        "calibration and test rows; cases with too few calibration rows for the rate have none."
+    )
+    return f"{_table(titles, rows)}\n\n{note}"
+
+
+def _pooled(series: pd.DataFrame, methods: Sequence[str]) -> str:
+    """F1, false alarm rate and missed alarm rate over the rows of all series together."""
+    counted = ["normal_rows", "false_alarms", "anomalous_rows", "found"]
+    rows = []
+    for alpha, method, one in _by_rate(series, methods):
+        total = one.groupby("seed")[counted].sum()
+        flagged = total["found"] + total["false_alarms"]
+        rows.append(
+            [
+                alpha,
+                method,
+                _number((2 * total["found"] / (flagged + total["anomalous_rows"])).mean()),
+                _percent((total["false_alarms"] / total["normal_rows"]).mean()),
+                _percent(1 - (total["found"] / total["anomalous_rows"]).mean()),
+                _number(one["auroc"].mean()),
+            ]
+        )
+    titles = ["asked for", "method", "F1", "FAR", "MAR", "mean AUROC of a file"]
+    note = (
+        "Series: pooled over the rows of all files at the calibrated threshold, in which no label "
+        "had a say; means over the seeds."
+    )
+    return f"{_table(titles, rows)}\n\n{note}"
+
+
+def _per_case(once: pd.DataFrame, methods: Sequence[str]) -> str:
+    wide = {measure: by_case(once, measure, methods) for measure in MEASURES}
+    rows = [
+        [str(case), *(_pair(wide[m].loc[case, method] for m in MEASURES) for method in methods)]
+        for case in wide["auroc"].index
+    ]
+    return _table(["case (AUROC / AUPRC)", *methods], rows)
+
+
+def _failures(once: pd.DataFrame) -> str:
+    lost = once[once["failed"] != ""]
+    lines = [
+        f"- {row.method} failed on {row.case} with seed {row.seed}: {row.failed}"
+        for row in lost.itertuples()
+    ]
+    return "\n".join(lines)
+
+
+def _by_rate(
+    results: pd.DataFrame, methods: Sequence[str]
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """The results of each method at each rate asked for, the largest first; – for no rate."""
+    rates = sorted(set(results["alpha"]), key=lambda rate: -float(rate or 0))
+    for rate in rates:
+        for method in methods:
+            one = results[(results["alpha"] == rate) & (results["method"] == method)]
+            if len(one):
+                yield rate or "–", method, one
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _pair(values: Iterable[float], digits: int = 3) -> str:
+    return " / ".join(_number(value, digits) for value in values)
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2%}"
