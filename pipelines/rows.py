@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kizashi.data.load import FAULT, LABEL
+from kizashi.errors import DataError
 from kizashi.evaluation.report import LabelledRows
 from kizashi.runtime.contract import DataContract
 from pipelines.stages import StageFiles, existing
@@ -23,7 +24,13 @@ def labelled_part(files: StageFiles) -> LabelledRows | None:
 
 
 def readings(frame: pd.DataFrame, contract: DataContract) -> npt.NDArray[np.float64]:
-    """The sensors' columns in the contract's order, shape (N, F)."""
+    """The sensors' columns in the contract's order, shape (N, F).
+
+    Raises DataError when the table has other sensors.
+    """
+    missing = [name for name in contract.names if name not in frame.columns]
+    if missing:
+        raise DataError(f"the rows have no sensor '{missing[0]}'; run the stages again: dvc repro")
     return frame[list(contract.names)].to_numpy(dtype=np.float64)
 
 

@@ -41,7 +41,9 @@ def print_comparison(measures: Sequence[Measure], candidate: str, production: st
     table.add_column(f"version {candidate} (candidate)", justify="right")
     table.add_column(f"version {production} (production)", justify="right")
     for measure in measures:
-        table.add_row(measure.name, _figure(measure.candidate), _figure(measure.production))
+        table.add_row(
+            measure.name, *(_exact(value) for value in (measure.candidate, measure.production))
+        )
     Console().print(table)
 
 
@@ -68,3 +70,8 @@ def _figure(value: float | int | None) -> str:
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _exact(value: float | None) -> str:
+    """Digits enough for a false alarm rate of one in ten thousand."""
+    return "–" if value is None else f"{value:.5f}"

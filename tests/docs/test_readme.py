@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import pytest
 from tests.bundles import press_line_bundle
 from tests.docs.markdown import README, blocks
 from tests.serving.pages.service import application, running
+from tests.system import program
 
 WRITTEN = "http://127.0.0.1:8000/"
 # Playwright brings its own Node.js: the JavaScript example runs on every machine that has the
@@ -61,10 +61,15 @@ def without_chance(text: str) -> str:
     return re.sub(r'\d+\.\d+(e-\d+)?|(?<="request_id":")[^"]+', "…", text)
 
 
+@pytest.fixture
+def curl() -> str:
+    return program("curl")
+
+
 @pytest.mark.parametrize(
     ("code", "promised"), [example for text in SHORT for example in examples(text)]
 )
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.usefixtures("curl")
 def test_curl_prints_what_the_readme_promises(code: str, promised: str, address: str) -> None:
     printed = output(["bash", "-euo", "pipefail"], code, address)
     # What was sent comes back in an error as it was; every other decimal is the model's.
@@ -82,7 +87,7 @@ def test_javascript_prints_what_the_readme_promises(address: str) -> None:
     assert output(command, code, address) == promised == "normal\nanomaly"
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.usefixtures("curl")
 def test_the_full_answer_has_the_fields_that_the_readme_shows(address: str) -> None:
     [code] = DETAIL
     [shown] = blocks(README, "json")

@@ -1,7 +1,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sklearn.covariance import ledoit_wolf  # type: ignore[import-untyped]
+from sklearn.covariance import ledoit_wolf
 
 from kizashi.errors import BundleError, NotCalibrated
 from kizashi.runtime.scoring import (

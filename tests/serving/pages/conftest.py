@@ -1,6 +1,5 @@
 """A real browser that reports everything it complains of."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from tests.serving.pages.service import OpenPage
+from tests.system import program
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # The browser runs as root in a container, and is to be silent on the network.
@@ -28,10 +28,7 @@ REFUSED = "Failed to load resource"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for a module: its event loop must not outlive it, other tests have their own."""
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    assert found is not None, (
-        f"none of {', '.join(CHROMIUM)} is installed; the pages need a browser"
-    )
+    found = program(*CHROMIUM)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield started
