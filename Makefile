@@ -40,7 +40,11 @@ repro: git-checkout environment sample ## Bring data, model and registry up to d
 # One worker and no job runners: each more is a process that imports MLflow before the page comes.
 ui: export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 ui: environment ## Open the MLflow UI on http://127.0.0.1:UI_PORT (5000)
-	@$(RUN) -m mlflow ui --backend-store-uri sqlite:///mlflow.db --workers 1 --port $(UI_PORT)
+	@case "$$MLFLOW_TRACKING_URI" in \
+	  http*) echo "MLflow runs at $$MLFLOW_TRACKING_URI: open it there." ;; \
+	  *) exec $(RUN) -m mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
+	       --workers 1 --port $(UI_PORT) ;; \
+	esac
 
 # Detection measured beside other detectors, on the cases below DATA (bench/cases.py says what one is).
 OUT ?= bench/results
