@@ -75,7 +75,7 @@ def service(
     command: tuple[str, ...], folder: Path, environment: Mapping[str, str], port: int, ready: str
 ) -> Iterator[Service]:
     """`command`, once it answers GET `ready`; Ctrl-C ends it."""
-    log_file = folder / f"service-{port}.log"
+    log_file = folder.with_name(f"{folder.name}-{port}.log")  # outside: a checkout stays clean
     with (
         log_file.open("w") as log,
         started(command, folder, dict(environment), log.fileno()) as process,

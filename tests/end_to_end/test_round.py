@@ -89,6 +89,9 @@ def test_new_rows_make_a_candidate_that_waits_beside_its_comparison(
     assert registry.resolve(f"models:/kizashi@{CANDIDATE}").version == "2"
     first, second = registry.version("1"), registry.version("2")
     assert first.tags["data_dvc_md5"] != second.tags["data_dvc_md5"]
+    # New data alone is no change of the code.
+    assert first.tags["git_dirty"] == second.tags["git_dirty"] == "false"
+    assert first.tags["git_commit"] == second.tags["git_commit"]
 
 
 @pytest.mark.usefixtures("second_repro")
