@@ -1,0 +1,121 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from bench.cases import Case, find_cases
+from bench.outcome import Method, Outcome
+from bench.results import NAMES, Record, Results, failed, key_of, measured
+from kizashi.errors import DataError
+from kizashi.runtime.thresholds import ConformalThreshold
+from pipelines.command import CONF
+from tests.bench.made_cases import make_case
+
+
+def configured(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("bench_detection", ["cases=none", "out=none", *overrides])
+
+
+def method(*overrides: str, alphas: Sequence[float] = (0.1,), peer: str | None = None) -> Method:
+    return Method("kizashi", configured(*overrides), alphas, peer)
+
+
+def names(**other: str) -> Record:
+    placed = ["tables", "case", "kizashi", "0", "0.1", "abc"]
+    return {**dict(zip(NAMES, placed, strict=True)), **other}
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    make_case(tmp_path / "data" / "tables" / "case", test_rows=100)
+    return find_cases(tmp_path / "data")[0].read()
+
+
+def outcome(case: Case, false_alarms: int, found: int) -> Outcome:
+    """Verdicts with as many of both; 80 test rows are normal and 20 are not."""
+    label_N = case.label_N
+    anomaly_N = np.zeros(len(label_N), dtype=bool)
+    anomaly_N[np.flatnonzero(~label_N)[:false_alarms]] = True
+    anomaly_N[np.flatnonzero(label_N)[:found]] = True
+    threshold = ConformalThreshold(0.1).fit(np.arange(199.0))
+    score_N = label_N.astype(np.float64)
+    return Outcome(score_N, 1 - score_N, [threshold], [anomaly_N], 2.0, 3.0, 4.0)
+
+
+def test_a_row_counts_verdicts_and_ranks_scores(case: Case) -> None:
+    (row,) = measured(names(), case, method(), outcome(case, false_alarms=8, found=15))
+    assert (row["auroc"], row["auroc_calibrated"]) == (1.0, 0.0)
+    assert (row["false_alarms"], row["normal_rows"], row["false_alarm_rate"]) == (8, 80, 0.1)
+    assert (row["found"], row["anomalous_rows"], row["detection_rate"]) == (15, 20, 0.75)
+    assert row["bundle_bytes"] == ""
+
+
+@pytest.mark.parametrize(("false_alarms", "inside"), [(0, 1), (8, 1), (30, 0)])
+def test_a_case_is_held_to_the_band_of_its_own_numbers(
+    case: Case, false_alarms: int, inside: int
+) -> None:
+    (row,) = measured(names(), case, method(), outcome(case, false_alarms, 0))
+    assert row["calibration_rows"] == 199
+    assert 0 <= row["band_low"] < 0.1 < row["band_high"] < 0.3
+    assert row["within_band"] == inside
+
+
+def test_rows_are_kept_and_added_once(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "detection.csv"
+    failure = failed(names(), "series", ValueError("no\nmore"))
+    Results(path).add([failure, failed(names(seed="1"), "series", ValueError())])
+    again = Results(path)
+    assert again.has(names()) and again.has(names(seed="1")) and not again.has(names(seed="2"))
+    before = path.read_bytes()
+    again.add([failure])
+    assert path.read_bytes() == before
+    table = again.table([names()])
+    assert table["failed"].tolist() == ["ValueError: no"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_is_known_by_all_of_its_names(tmp_path: Path, name: str) -> None:
+    results = Results(tmp_path / "detection.csv")
+    results.add([failed(names(), "series", ValueError("no"))])
+    assert not results.has(names(**{name: "7"}))
+    assert results.table([names(**{name: "7"})]).empty
+
+
+def test_a_table_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "detection.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="use another out"):
+        Results(path)
+    assert path.read_text() == "a,b\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["model.latent=3", "scorer=mahalanobis_error", "window.length=4", "threshold=mad"],
+)
+def test_another_configuration_has_another_key(override: str) -> None:
+    assert key_of("data", method(override)) != key_of("data", method())
+
+
+def test_seed_rate_and_progress_are_not_in_the_key_but_the_data_is() -> None:
+    same = ["seed=5", "trainer.progress=true", "threshold.alpha=0.2"]
+    key = key_of("data", method("split=random"))
+    assert key_of("data", method("split=random", "split.seed=3", *same)) == key
+    assert key_of("other", method("split=random")) != key
+
+
+def test_the_key_of_a_peer_depends_on_what_it_shares_and_not_on_our_network() -> None:
+    key = key_of("data", method(peer="t2_ledoit_wolf"))
+    assert key_of("data", method("model.latent=3", peer="t2_ledoit_wolf")) == key
+    assert key_of("data", method("window.length=3", peer="t2_ledoit_wolf")) != key
+    assert key_of("data", method(peer="seed_autoencoder")) != key
+
+
+def test_scores_that_are_no_numbers_are_refused(case: Case) -> None:
+    good = outcome(case, 0, 0)
+    with pytest.raises(DataError, match="not finite"):
+        Outcome(good.score_B * np.nan, good.score_B, [], [], 0.0, 0.0, 0.0)
