@@ -9,7 +9,6 @@ docs/sample-data.md, which was written down before anything was measured.
 
 import re
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,27 @@ from pipelines.train import NORMAL_PARTS
 
 MARKS = re.compile(r"(<!-- bench\.sample -->\n).*?(<!-- /bench\.sample -->)", re.DOTALL)
 
+ENGLISH = (
+    "Simulation seed {seed}, which is the bundled sample. Over {count} seeds ({seeds}): found "
+    "{found}, by limits per sensor {limits}, AUROC {low}–{high}; false alarm rate on holdout "
+    "{rate}, within the 95 % band ({band}) for {inside} of {count}.\n\n"
+    "`python -m bench.sample` makes this table."
+)
+JAPANESE = (
+    "同梱サンプル（シミュレーションのシード {seed}）の結果です。{count} 個のシード（{seeds}）"
+    "では、検出率 {found}、センサーごとの上下限では {limits}、AUROC {low}–{high}。"
+    "ホールドアウトでの誤報率は {rate} で、{count} 回中 {inside} 回が 95 % 区間（{band}）に"
+    "収まりました。\n\n"
+    "この表は `python -m bench.sample` で作られます。"
+)
+TEXTS = {
+    "en": (
+        ("fault", "faulty rows", "found by limits per sensor", "found by Kizashi", "AUROC"),
+        ENGLISH,
+    ),
+    "ja": (("故障", "異常行数", "センサーごとの上下限", "Kizashi", "AUROC"), JAPANESE),
+}
+
 
 @command("bench_sample")
 def main(config: DictConfig) -> None:
@@ -41,8 +61,8 @@ def main(config: DictConfig) -> None:
     table.to_csv(out / "sample.csv", index=False, float_format="%.6g", lineterminator="\n")
     summary = _summary(table)
     (out / "sample.md").write_text(f"# The bundled sample\n\n{summary}", encoding="utf-8")
-    for document in map(Path, setting(config, "readme", list[str])):
-        _quote(document, summary)
+    for language, document in setting(config, "readme", dict[str, str]).items():
+        _quote(Path(document), _summary(table, language))
     print(summary)
 
 
@@ -86,38 +106,35 @@ def _rows(seed: int, evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def _summary(table: pd.DataFrame) -> str:
+def _summary(table: pd.DataFrame, language: str = "en") -> str:
     every = table[table.fault == "all"]
     first = table[table.seed == table.seed.min()]
-    lines = [
-        "| fault | faulty rows | found by limits per sensor | found by Kizashi | AUROC |",
-        "|---|---|---|---|---|",
-    ]
+    header, text = TEXTS[language]
+    lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     lines += [
         f"| {row.fault.replace('_', ' ')} | {row.faulty_rows:,} | {row.found_by_limits:.1%} | "
         f"{row.found:.1%} | {row.auroc:.4f} |"
         for row in first.itertuples()
     ]
-    inside = every.holdout_false_alarm_rate.between(every.holdout_band_low, every.holdout_band_high)
-    text = (
-        f"Simulation seed {table.seed.min()}, which is the bundled sample. Over {len(every)} seeds "
-        f"({_listed(every.seed)}): found {_span(every.found)}, by limits per sensor "
-        f"{_span(every.found_by_limits)}, AUROC {every.auroc.min():.4f} to "
-        f"{every.auroc.max():.4f}; "
-        f"false alarm rate on holdout {_span(every.holdout_false_alarm_rate, 3)}, within the 95 % "
-        f"band ({every.holdout_band_low.iloc[0]:.3%} to {every.holdout_band_high.iloc[0]:.3%}) "
-        f"for {inside.sum()} of {len(every)}."
-    )
-    lines += ["", text, "", "`python -m bench.sample` makes this table.", ""]
-    return "\n".join(lines)
+    rate = every.holdout_false_alarm_rate
+    inside = rate.between(every.holdout_band_low, every.holdout_band_high)
+    figures = {
+        "seed": table.seed.min(),
+        "count": len(every),
+        "seeds": f"{table.seed.min()}–{table.seed.max()}",
+        "found": _span(every.found),
+        "limits": _span(every.found_by_limits),
+        "low": f"{every.auroc.min():.4f}",
+        "high": f"{every.auroc.max():.4f}",
+        "rate": _span(rate, 3),
+        "band": f"{every.holdout_band_low.iloc[0]:.3%}–{every.holdout_band_high.iloc[0]:.3%}",
+        "inside": inside.sum(),
+    }
+    return "\n".join([*lines, "", text.format(**figures), ""])
 
 
 def _span(values: pd.Series, digits: int = 1) -> str:
-    return f"{values.min():.{digits}%} to {values.max():.{digits}%}"
-
-
-def _listed(seeds: Sequence[int] | pd.Series) -> str:
-    return f"{min(seeds)}–{max(seeds)}" if len(seeds) > 1 else str(min(seeds))
+    return f"{values.min():.{digits}%}–{values.max():.{digits}%}"
 
 
 def _quote(document: Path, summary: str) -> None:
