@@ -162,7 +162,7 @@ def log_bundle(bundle: Bundle) -> None:
 def lineage(bundle: Bundle, report: Mapping[str, Any]) -> dict[str, str]:
     """The tags that lead from a run or a version back to what it was made of; `report` is that of
     the data's validation."""
-    tags = {"data_source": report["source"], "data_sha256": report["sha256"]}
+    tags = {"data_source": report["source"], "data_hash": report["sha256"]}
     if "dvc_md5" in report:
         tags["data_dvc_md5"] = report["dvc_md5"]
     return git_state() | tags | {BUNDLE_HASH: bundle.hash}

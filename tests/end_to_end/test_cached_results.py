@@ -18,7 +18,7 @@ def test_without_its_registry_repro_trains_nothing_and_promotes_version_1_again(
     registry = Registry(without_registry.tracking_uri)
     restored, original = registry.production(), Registry(trained.tracking_uri).version("1")
     assert restored is not None and restored.version == "1"
-    for lineage in ("bundle_hash", "git_commit", "data_sha256", "data_dvc_md5"):
+    for lineage in ("bundle_hash", "git_commit", "data_hash", "data_dvc_md5"):
         assert restored.tags[lineage] == original.tags[lineage], lineage
     assert restored.run_id is not None
     run = MlflowClient(registry.uri, registry.uri).get_run(restored.run_id)

@@ -59,7 +59,7 @@ def test_the_first_repro_registers_version_1_and_promotes_it(
     assert re.search(r"version 1 of 'kizashi' holds bundle [0-9a-f]{12}\n", first_repro)
     assert "it is the first: version 1 is promoted to production" in first_repro
     assert registry.version("1").run_id
-    assert {"git_commit", "data_sha256", "data_dvc_md5", "bundle_hash"} <= set(
+    assert {"git_commit", "data_hash", "data_dvc_md5", "bundle_hash"} <= set(
         registry.version("1").tags
     )
 

@@ -85,7 +85,7 @@ def test_a_version_leads_back_to_run_data_and_bundle(served: Registry, bundle: B
     assert present is not None
     assert present.tags["bundle_hash"] == bundle.hash
     assert present.tags["data_source"] == "data/data.csv"
-    assert present.tags["data_sha256"] == "0" * 64
+    assert present.tags["data_hash"] == "0" * 64
     assert present.tags["run_id"] == present.run_id
 
 

@@ -86,7 +86,7 @@ def test_a_run_leads_back_to_data_commit_and_bundle(store: Store, recorded: Any)
     tags = recorded.data.tags
     assert tags[BUNDLE_HASH] == store.bundle(0).hash
     assert tags["data_source"] == "data/data.csv"
-    assert tags["data_sha256"] == REPORT["sha256"]
+    assert tags["data_hash"] == REPORT["sha256"]
     assert tags["data_dvc_md5"] == REPORT["dvc_md5"]
     assert tags["git_dirty"] in {"true", "false"}
     assert len(tags["git_commit"]) == 40
@@ -100,7 +100,7 @@ def test_a_bundle_is_registered_from_the_run_that_made_it(store: Store) -> None:
         run.model(bundle)
     version = register_bundle(store.registry("made"), tracking, bundle, {"git_commit": "later"})
     assert version.run_id == version.tags["run_id"] == run.run_id
-    assert version.tags["data_sha256"] == REPORT["sha256"]
+    assert version.tags["data_hash"] == REPORT["sha256"]
     assert version.tags.get("git_commit") != "later"
     assert "restored" not in version.tags
 
@@ -119,7 +119,7 @@ def test_a_bundle_whose_run_is_gone_is_recorded_anew_and_registered(
     version = register_bundle(registry, tracking, bundle, tags)
     assert version.run_id not in (None, run.run_id)
     assert version.tags["restored"] == "true"
-    assert version.tags["data_sha256"] == REPORT["sha256"]
+    assert version.tags["data_hash"] == REPORT["sha256"]
     fetched = load_bundle(registry.download(version, tmp_path / "fetched"))
     assert fetched.hash == bundle.hash
     assert register_bundle(registry, tracking, bundle, tags).version == version.version == "1"
