@@ -99,7 +99,9 @@ def test_a_folder_may_have_signs_that_hydra_reads_in_its_own_way() -> None:
 
 
 def test_variants_and_options_are_in_the_name_of_a_method() -> None:
-    config = configured("seeds=[3]", 'variants=["","scorer=standardised_error model.latent=2"]')
+    config = configured(
+        "peers=[]", "seeds=[3]", 'variants=["","scorer=standardised_error model.latent=2"]'
+    )
     overrides = ["cases=none", "out=none", "seeds=[3]", "model.hidden=[8]", "peers=[]"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         plain, other, *_ = all_methods(config, "exchangeable", overrides)
