@@ -3,8 +3,8 @@
 from functools import partial
 
 from omegaconf import DictConfig
-from torch import nn
 
+from kizashi.models.autoencoder import Autoencoder
 from kizashi.training.fit import Recipe
 from pipelines.command import build, setting
 
@@ -23,6 +23,6 @@ def recipe(config: DictConfig) -> Recipe:
     )
 
 
-def _network(model: DictConfig, n_sensors: int, window_length: int) -> nn.Module:
-    network: nn.Module = build(model, n_sensors=n_sensors, window_length=window_length)
+def _network(model: DictConfig, n_sensors: int, window_length: int) -> Autoencoder:
+    network: Autoencoder = build(model, n_sensors=n_sensors, window_length=window_length)
     return network

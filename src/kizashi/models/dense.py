@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from kizashi.errors import ConfigurationError
+from kizashi.models.autoencoder import Autoencoder
 
 
-class DenseAutoencoder(nn.Module):
+class DenseAutoencoder(Autoencoder):
     """Rebuilds a window from `latent` numbers; input and output have shape (B, T, F).
 
     `hidden` are the widths of the encoder's hidden layers, mirrored in the decoder. `latent` None
@@ -46,6 +47,6 @@ class DenseAutoencoder(nn.Module):
 def _layers(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers between `widths`, with a ReLU after each but the last."""
     layers: list[nn.Module] = []
-    for narrow, wide in pairwise(widths):
-        layers += [nn.Linear(narrow, wide), nn.ReLU()]
+    for width, following in pairwise(widths):
+        layers += [nn.Linear(width, following), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

@@ -1,21 +1,19 @@
-"""The one Lightning module: learn to rebuild normal windows from slightly disturbed ones."""
+"""The one Lightning module: it makes the loss of any network small."""
 
 import pytorch_lightning as lightning
 import torch
-from torch import nn
+
+from kizashi.models.autoencoder import Autoencoder
 
 
 class ReconstructionTask(lightning.LightningModule):
-    """Trains any network from (B, T, F) to (B, T, F) on scaled normal windows.
+    """Trains a network on scaled normal windows, disturbed by `noise` as its `loss` takes it.
 
-    Gaussian noise of standard deviation `noise`, in scaled units, is added to the input but not to
-    the target: the network learns to bring a disturbed row back to where normal rows lie (Vincent
-    et al., "Stacked denoising autoencoders", JMLR 11, 2010) instead of copying its input. The
-    learning rate falls to zero along a cosine over `total_steps`.
+    The learning rate falls to zero along a cosine over `total_steps`.
     """
 
     def __init__(
-        self, network: nn.Module, learning_rate: float, noise: float, total_steps: int
+        self, network: Autoencoder, learning_rate: float, noise: float, total_steps: int
     ) -> None:
         super().__init__()
         self.network = network
@@ -24,13 +22,12 @@ class ReconstructionTask(lightning.LightningModule):
         self.total_steps = total_steps
 
     def training_step(self, windows_BTF: torch.Tensor) -> torch.Tensor:
-        disturbed_BTF = windows_BTF + self.noise * torch.randn_like(windows_BTF)
-        loss = nn.functional.mse_loss(self.network(disturbed_BTF), windows_BTF)
+        loss = self.network.loss(windows_BTF, self.noise)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(windows_BTF))
         return loss
 
     def validation_step(self, windows_BTF: torch.Tensor) -> None:
-        loss = nn.functional.mse_loss(self.network(windows_BTF), windows_BTF)
+        loss = self.network.validation_loss(windows_BTF)
         self.log("validation_loss", loss, prog_bar=True, batch_size=len(windows_BTF))
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]

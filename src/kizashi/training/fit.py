@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
+from kizashi.models.autoencoder import Autoencoder
 from kizashi.runtime.bundle import Bundle, save_bundle
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
@@ -41,7 +41,7 @@ class NormalRows:
 class Recipe:
     """What a detector is made of, before it has seen data."""
 
-    network: Callable[[int, int], nn.Module]
+    network: Callable[[int, int], Autoencoder]
     """Makes the network from the number of sensors and the window length."""
     scaler: Scaler
     scorer: Scorer
@@ -91,7 +91,7 @@ def fit_bundle(
     return save_bundle(detector, model, _typical_window(calibration_BTF, scores), folder)
 
 
-def _seeded_network(recipe: Recipe, contract: DataContract) -> nn.Module:
+def _seeded_network(recipe: Recipe, contract: DataContract) -> Autoencoder:
     torch.manual_seed(recipe.seed)
     return recipe.network(len(contract.sensors), contract.window_length)
 

@@ -14,9 +14,9 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
-from torch import nn
 
 from kizashi.errors import ConfigurationError, DataError
+from kizashi.models.autoencoder import Autoencoder
 from kizashi.models.reconstruction import ReconstructionTask
 from kizashi.training.batches import WindowBatches
 
@@ -64,12 +64,12 @@ class NetworkTrainer:
 
     def train(
         self,
-        network: nn.Module,
+        network: Autoencoder,
         train_BTF: npt.NDArray[np.float64],
         validation_BTF: npt.NDArray[np.float64],
         seed: int,
         report: EpochReport = lambda epoch, losses: None,
-    ) -> nn.Module:
+    ) -> Autoencoder:
         """The network with the weights that rebuilt the scaled `validation_BTF` best.
 
         Raises DataError when the loss stops being a number.
@@ -129,7 +129,7 @@ class _BestWeights(Callback):
         if losses["validation_loss"] < self._smallest:
             self._smallest = losses["validation_loss"]
             network = pl_module.network
-            assert isinstance(network, nn.Module)
+            assert isinstance(network, Autoencoder)
             self.weights = deepcopy(network.state_dict())
 
 

@@ -9,6 +9,8 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from kizashi.errors import ConfigurationError
+from kizashi.models.autoencoder import Autoencoder
+from kizashi.models.denoising import DenoisingEnsemble
 from kizashi.models.dense import DenseAutoencoder
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.training.export import export_onnx
@@ -19,11 +21,11 @@ MODELS = Path(__file__).parents[3] / "conf" / "model"
 every_network = pytest.mark.parametrize("option", sorted(path.stem for path in MODELS.glob("*")))
 
 
-def network(option: str, n_sensors: int, window_length: int) -> nn.Module:
+def network(option: str, n_sensors: int, window_length: int) -> Autoencoder:
     torch.manual_seed(0)
     config = OmegaConf.load(MODELS / f"{option}.yaml")
     built = build(config, n_sensors=n_sensors, window_length=window_length)  # type: ignore[arg-type]
-    assert isinstance(built, nn.Module)
+    assert isinstance(built, Autoencoder)
     return built.eval()
 
 
@@ -58,7 +60,7 @@ def test_every_weight_learns(option: str) -> None:
     made = network(option, 3, 2)
     torch.manual_seed(1)
     windows_BTF = torch.randn(256, 2, 3)
-    nn.functional.mse_loss(made(windows_BTF), windows_BTF).backward()  # type: ignore[no-untyped-call]
+    made.loss(windows_BTF, 0.1).backward()  # type: ignore[no-untyped-call]
     for name, weight in made.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
@@ -98,3 +100,45 @@ def test_a_width_below_1_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         DenseAutoencoder(3, hidden=hidden, latent=latent)
+
+
+@every_network
+def test_the_same_weights_validate_alike_and_leave_the_random_state_alone(option: str) -> None:
+    made = network(option, 3, 1)
+    windows_BTF = torch.randn(64, 1, 3)
+    state = torch.get_rng_state()
+    with torch.no_grad():
+        assert made.validation_loss(windows_BTF) == made.validation_loss(windows_BTF)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_denoising_ensemble_is_as_wide_as_the_window_asks_within_bounds() -> None:
+    widths = [DenoisingEnsemble(count).weights[0].shape[-1] for count in (1, 10, 100)]
+    assert widths == [64, 160, 256]
+
+
+def test_the_members_of_a_denoising_ensemble_differ_and_their_mean_answers() -> None:
+    torch.manual_seed(0)
+    made = DenoisingEnsemble(3, members=3).eval()
+    windows_BTF = torch.randn(5, 1, 3)
+    with torch.no_grad():
+        level = torch.full((1, 1, 1), float(np.log(made.score_noise)))
+        answers = made._rebuild(windows_BTF.flatten(1)[None], level)
+        assert not torch.allclose(answers[0], answers[1])
+        torch.testing.assert_close(made(windows_BTF).flatten(1), answers.mean(0))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"members": 0}, r"^members is 0; a whole number from 1 is needed$"),
+        ({"width": 2}, r"^width is 2; a whole number from 4 is needed$"),
+        ({"score_noise": 2.0}, r"^score_noise is 2\.0; a number from smallest_noise \(0\.02"),
+        ({"smallest_noise": 0.0}, r"smallest_noise \(0\.0, above 0\)"),
+    ],
+)
+def test_a_denoising_ensemble_names_a_setting_out_of_its_range(
+    settings: dict[str, float], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        DenoisingEnsemble(3, **settings)  # type: ignore[arg-type]
