@@ -5,6 +5,7 @@ KizashiError
 ├── DataError            training or scoring data cannot be used as a whole
 ├── InvalidRow           one row (or window) of values cannot be scored; carries every problem found
 ├── NotCalibrated        a detector was asked for a verdict before it had a threshold
+├── UnusableScore        a detector's score is no finite number
 ├── BundleError          a bundle is missing, incomplete, altered or of an unknown format
 └── RegistryError        the model registry does not have what was asked for
     └── RegistryUnreachable   it cannot be asked
@@ -49,6 +50,11 @@ class InvalidRow(KizashiError):
 
 class NotCalibrated(KizashiError):
     """A part was used before it was fitted; an uncalibrated detector never answers."""
+
+
+class UnusableScore(KizashiError):
+    """A detector's score is not a finite number: no threshold catches it, so it must never pass
+    for `normal`."""
 
 
 class BundleError(KizashiError):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kizashi.errors import BundleError, KizashiError, NotCalibrated
+from kizashi.errors import BundleError, KizashiError, NotCalibrated, UnusableScore
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector
@@ -51,7 +51,10 @@ class Bundle:
 
     def check_example(self) -> None:
         """Score the bundle's own example; raises BundleError when the score is another one."""
-        score = float(self.detector.score(self.example[None])[0])
+        try:
+            score = float(self.detector.score(self.example[None])[0])
+        except UnusableScore:
+            score = np.nan
         allowed = EXAMPLE_TOLERANCE * max(abs(self.example_score), self.detector.threshold.value)
         # A stored score that is not finite would allow any difference.
         if not (abs(score - self.example_score) <= allowed and np.isfinite(allowed)):

@@ -1,13 +1,15 @@
 """The detector: window → scale → reconstruct → score → calibrate → decide → explain."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
+from kizashi.errors import UnusableScore
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
-from kizashi.runtime.network import WINDOWS_AT_ONCE, Network
+from kizashi.runtime.network import Network
 from kizashi.runtime.scaling import Scaler
 from kizashi.runtime.scoring import Scorer
 from kizashi.runtime.thresholds import Threshold
@@ -18,6 +20,11 @@ FloatArray = npt.NDArray[np.float64]
 FURTHEST_SCALED = 1e6
 """Scaled values are cut here: beyond it single precision has no meaning, and a reading a million
 standard deviations away is as anomalous as can be. It keeps every finite input scorable."""
+
+WINDOWS_AT_ONCE = 16_384
+"""Large inputs go through in pieces of this many windows: larger pieces are no faster."""
+VALUES_AT_ONCE = 2**21
+"""Sensor values in one piece, which bounds memory for long windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +54,14 @@ class Detector:
     threshold: Threshold
 
     def score(self, windows_BTF: FloatArray) -> FloatArray:
-        """One score a window, shape (B,), from values in original units, shape (B, T, F)."""
+        """One score a window, shape (B,), from values in original units, shape (B, T, F).
+
+        Raises UnusableScore for a score that is not finite.
+        """
         score_B = np.empty(len(windows_BTF))
-        for start in range(0, len(windows_BTF), WINDOWS_AT_ONCE):
-            piece = slice(start, start + WINDOWS_AT_ONCE)
+        for piece in _pieces(windows_BTF):
             residual_BTF, _ = residuals(self.scaler, self.network, windows_BTF[piece])
-            score_B[piece] = self.scorer.score(residual_BTF)
+            score_B[piece] = _finite(self.scorer.score(residual_BTF))
         return score_B
 
     def decide(self, windows_BTF: FloatArray, score_B: FloatArray) -> npt.NDArray[np.bool_]:
@@ -63,9 +72,21 @@ class Detector:
         return anomaly_B
 
     def judge(self, windows_BTF: FloatArray) -> Verdicts:
-        """Everything there is to say of windows in original units, shape (B, T, F)."""
+        """Everything there is to say of windows in original units, shape (B, T, F).
+
+        Raises UnusableScore for a score that is not finite.
+        """
+        judged = [self._judge(windows_BTF[piece]) for piece in _pieces(windows_BTF)]
+        return Verdicts(
+            *(
+                np.concatenate([getattr(verdicts, field.name) for verdicts in judged])
+                for field in fields(Verdicts)
+            )
+        )
+
+    def _judge(self, windows_BTF: FloatArray) -> Verdicts:
         residual_BTF, rebuilt_BTF = residuals(self.scaler, self.network, windows_BTF)
-        score_B = self.scorer.score(residual_BTF)
+        score_B = _finite(self.scorer.score(residual_BTF))
         return Verdicts(
             score_B=score_B,
             anomaly_B=self.decide(windows_BTF, score_B),
@@ -86,8 +107,33 @@ def residuals(
 ) -> tuple[FloatArray, FloatArray]:
     """Residual and reconstruction, both scaled and of shape (B, T, F), of windows in original
     units."""
+    residual_BTF, rebuilt_BTF = np.empty((2, *windows_BTF.shape))
+    for piece in _pieces(windows_BTF):
+        residual_BTF[piece], rebuilt_BTF[piece] = _residuals(scaler, network, windows_BTF[piece])
+    return residual_BTF, rebuilt_BTF
+
+
+def _residuals(
+    scaler: Scaler, network: Network, windows_BTF: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     with np.errstate(over="ignore"):  # an infinite scaled value is cut like any other
         scaled_BTF = scaler.transform(windows_BTF)
     scaled_BTF = np.clip(scaled_BTF, -FURTHEST_SCALED, FURTHEST_SCALED)
     rebuilt_BTF = network.reconstruct(scaled_BTF.astype(np.float32)).astype(np.float64)
     return scaled_BTF - rebuilt_BTF, rebuilt_BTF
+
+
+def _pieces(windows_BTF: FloatArray) -> Iterator[slice]:
+    """Slices that cover all windows, none larger than memory allows; one for no windows."""
+    count, length, sensors = windows_BTF.shape
+    at_once = max(1, min(WINDOWS_AT_ONCE, VALUES_AT_ONCE // (length * sensors)))
+    for start in range(0, max(1, count), at_once):
+        yield slice(start, start + at_once)
+
+
+def _finite(score_B: FloatArray) -> FloatArray:
+    unusable_B = ~np.isfinite(score_B)
+    if unusable_B.any():
+        first = float(score_B[unusable_B][0])
+        raise UnusableScore(f"the model scored {first}; a finite number is needed")
+    return score_B

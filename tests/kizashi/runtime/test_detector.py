@@ -1,14 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kizashi.errors import DataError
+from kizashi.errors import DataError, UnusableScore
 from kizashi.runtime import detector as detector_module
-from kizashi.runtime import network as network_module
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.detector import Detector
-from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle, press_line_rows
+from kizashi.runtime.network import OnnxNetwork
+from tests.bundles import (
+    ANOMALOUS_ROW,
+    NORMAL_ROW,
+    press_line_bundle,
+    press_line_rows,
+    projection_network,
+)
 
 LARGEST = float(np.finfo(np.float64).max)
 
@@ -101,11 +110,55 @@ def test_pieces_give_the_scores_of_the_whole(
     windows_BTF = detector.windows(press_line_rows(50, seed=7))
     whole = detector.judge(windows_BTF)
     monkeypatch.setattr(detector_module, "WINDOWS_AT_ONCE", 7)
-    monkeypatch.setattr(network_module, "WINDOWS_AT_ONCE", 7)
     np.testing.assert_allclose(detector.score(windows_BTF), whole.score_B, rtol=1e-5)
     pieces = detector.judge(windows_BTF)
     np.testing.assert_allclose(pieces.score_B, whole.score_B, rtol=1e-5)
     np.testing.assert_allclose(pieces.expected_BF, whole.expected_BF, rtol=1e-5)
+
+
+class SizesSeen:
+    """A real network that remembers how many windows came at once."""
+
+    def __init__(self, network: OnnxNetwork) -> None:
+        self._network, self.sizes = network, list[int]()
+
+    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        self.sizes.append(len(windows_BTF))
+        return self._network.reconstruct(windows_BTF)
+
+
+def test_pieces_of_long_windows_are_bounded_by_their_values(
+    windowed: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector_module, "VALUES_AT_ONCE", 4 * 3 * 5 + 1)
+    seen = SizesSeen(OnnxNetwork(projection_network(np.eye(3))))
+    detector = replace(windowed, network=seen)
+    windows_BTF = detector.windows(press_line_rows(15))  # 12 windows of 4 rows of 3 sensors
+    detector.score(windows_BTF)
+    detector.judge(windows_BTF)
+    detector_module.residuals(detector.scaler, seen, windows_BTF)
+    assert seen.sizes == [5, 5, 2] * 3
+
+
+def test_a_window_beyond_the_bound_is_scored_alone(
+    windowed: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector_module, "VALUES_AT_ONCE", 1)
+    windows_BTF = windowed.windows(press_line_rows(6))
+    assert windowed.score(windows_BTF).shape == (3,)
+
+
+@pytest.mark.parametrize(("weight", "shown"), [(np.nan, "nan"), (np.inf, "inf")])
+def test_a_score_that_is_not_finite_is_an_error_and_never_normal(
+    detector: Detector, weight: float, shown: str
+) -> None:
+    broken = replace(detector, network=OnnxNetwork(projection_network(np.full((3, 3), weight))))
+    windows_BTF = np.array([[[2.0, 2.0, 2.0]]])
+    message = f"^the model scored {shown}; a finite number is needed$"
+    with pytest.raises(UnusableScore, match=message):
+        broken.score(windows_BTF)
+    with pytest.raises(UnusableScore, match=message):
+        broken.judge(windows_BTF)
 
 
 def test_no_windows_have_no_verdicts(detector: Detector) -> None:
