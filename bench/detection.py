@@ -10,6 +10,7 @@ Options of the detector are those of the pipelines; `variants` compares several 
         [peers=[pyod_knn,t2_ledoit_wolf]] ['variants=["", "scorer=mahalanobis_error"]']
 """
 
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -138,13 +139,7 @@ def records(job: Job) -> list[Record]:
 
 def with_folder(arguments: Sequence[str]) -> list[str]:
     """`data=FOLDER` as the setting `cases`: in `conf/`, `data` is a group of files."""
-
-    def renamed(argument: str) -> str:
-        name, _, folder = argument.partition("=")
-        quoted = folder.replace("'", "\\'")
-        return f"cases='{quoted}'" if name == "data" else argument
-
-    return [renamed(argument) for argument in arguments]
+    return [re.sub("^data=", "cases=", argument) for argument in arguments]
 
 
 if __name__ == "__main__":

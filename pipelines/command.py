@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -17,6 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from kizashi.errors import ConfigurationError, KizashiError
 
+FILES = {"input", "output", "out", "cases", "data.path", "data.labelled", "model.uri"}
+"""Settings that name a file or folder."""
+SPECIAL = re.compile(r"[\s()\[\]{}='\"]")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
@@ -44,11 +48,24 @@ def command(root: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print(sys.modules[main.__module__].__doc__, end="\n\n")
+            sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
             run()
 
         return entry
 
     return decorate
+
+
+def quoted(argument: str) -> str:
+    """`name=FILE` as Hydra reads it literally: to its grammar, `data (1).csv` is no value.
+
+    Commas are left alone, because they separate the values of a sweep.
+    """
+    name, _, file = argument.partition("=")
+    if name not in FILES or not SPECIAL.search(file) or file[0] in "'\"":
+        return argument
+    escaped = file.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{name}='{escaped}'"
 
 
 def build(node: DictConfig, **given: Any) -> Any:
@@ -61,11 +78,10 @@ def build(node: DictConfig, **given: Any) -> Any:
     target = _class(group, str(node["_target_"]))
     hints = get_type_hints(target.__init__)
     parameters = inspect.signature(target).parameters
-    values = OmegaConf.to_container(node, resolve=True)
-    assert isinstance(values, dict)
+    values = _container(node)
     values.pop("_target_")
     arguments: dict[str, Any] = {}
-    for key, value in ((str(name), value) for name, value in values.items()):
+    for key, value in values.items():
         if key not in parameters:
             allowed = ", ".join(sorted(set(parameters) - set(given))) or "none"
             raise ConfigurationError(f"{group}.{key} is unknown; there are: {allowed}")
@@ -101,6 +117,21 @@ def setting(config: DictConfig, name: str, wanted: Any) -> Any:
     if value is None and OmegaConf.is_missing(config, name):
         raise ConfigurationError(f"{name} is missing; give it as {name}=…")
     return checked(name, value, wanted)
+
+
+def settings_of(config: DictConfig, *groups: str) -> dict[str, Any]:
+    """Every setting of these groups by its dotted name, as JSON has it."""
+    return {
+        f"{group}.{name}": value
+        for group in groups
+        for name, value in _container(config[group]).items()
+    }
+
+
+def _container(node: DictConfig) -> dict[str, Any]:
+    values = OmegaConf.to_container(node, resolve=True)
+    assert isinstance(values, dict)
+    return {str(name): value for name, value in values.items()}
 
 
 def artifacts(config: DictConfig) -> Path:

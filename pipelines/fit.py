@@ -26,9 +26,14 @@ def main(config: DictConfig) -> None:
     time = source.time_column(frame)
     normal = examine(frame, contract, time).require_usable(source.max_bad_share)
     if len(normal.quarantine):
-        print(f"{len(normal.quarantine):,} bad rows are left out:")
+        quarantine = Path(output) / "quarantine.csv"
+        quarantine.parent.mkdir(parents=True, exist_ok=True)
+        normal.quarantine.to_csv(quarantine, index=False)
+        print(f"{len(normal.quarantine):,} bad rows are left out; they are in {quarantine}:")
         for finding in normal.report["findings"]["first"][:5]:
             print(f"  {finding['detail']}")
+    for warning in normal.report["warnings"]:
+        print(f"warning: {warning}")
     rows = {
         name: readings(part, contract)
         for name, part in split(normal.rows, contract.window_length).items()

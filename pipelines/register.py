@@ -10,7 +10,7 @@ production; every later one waits for a person:
 
 from omegaconf import DictConfig
 
-from kizashi.registry import PROMOTED_AT, ModelVersion, Registry
+from kizashi.registry import ModelVersion, Registry
 from kizashi.runtime.bundle import load_bundle
 from kizashi.tracking import Tracking, lineage, register_bundle
 from pipelines.command import artifacts, build, command, setting
@@ -43,7 +43,7 @@ def main(config: DictConfig) -> None:
 
 def _promote_first(registry: Registry, version: ModelVersion) -> None:
     """Promote only where nothing ever served: production that a person took away stays away."""
-    if any(PROMOTED_AT in known.tags for known in registry.versions()):
+    if registry.promotions():
         print(
             f"there is no production version; promote this one with: "
             f"python -m pipelines.promote version={version.version}"

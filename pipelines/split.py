@@ -6,8 +6,8 @@ python -m pipelines.split [split=chronological] [split.train=0.6]
 import pandas as pd
 from omegaconf import DictConfig
 
-from pipelines.command import artifacts, build, command
-from pipelines.stages import StageFiles, existing
+from pipelines.command import artifacts, build, command, settings_of
+from pipelines.stages import SETTINGS, StageFiles, existing, write_json
 
 
 @command("config")
@@ -19,6 +19,7 @@ def main(config: DictConfig) -> None:
     files.split.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
         part.to_parquet(files.part(name), index=False)
+    write_json(files.split / SETTINGS, settings_of(config, "split"))
     print("rows: " + ", ".join(f"{name} {len(part):,}" for name, part in parts.items()))
 
 

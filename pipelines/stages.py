@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kizashi.errors import DataError
+from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract
+
+SETTINGS = "settings.json"
+"""Beside the rows of a stage: the settings that made them, by dotted name."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,19 @@ class StageFiles:
     def part(self, name: str) -> Path:
         """One part of the split."""
         return self.split / f"{name}.parquet"
+
+    def require_settings(self, stage: str, settings: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError unless `stage` ran with these settings.
+
+        A run that records settings which its rows were not made with would mislead.
+        """
+        used = read_json(self.folder / stage / SETTINGS)
+        for name, value in settings.items():
+            if used.get(name) != value:
+                raise ConfigurationError(
+                    f"{name} is {json.dumps(value)}, and the rows in {self.folder} were made with "
+                    f"{json.dumps(used.get(name))}; change conf/ and run: dvc repro"
+                )
 
     def contract(self) -> DataContract:
         """What `validate` found the sensors to be."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from kizashi.evaluation.comparison import Measure
@@ -52,7 +53,7 @@ def _print_labelled(console: Console, labelled: Evaluation) -> None:
     for title, _ in _COLUMNS:
         table.add_column(title, justify="right", no_wrap=True)
     for name, one in [("all faults", labelled), *labelled["faults"].items()]:
-        table.add_row(name, *(_figure(one.get(key)) for _, key in _COLUMNS))
+        table.add_row(escape(name), *(_figure(one.get(key)) for _, key in _COLUMNS))
     console.print(table)
 
 

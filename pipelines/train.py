@@ -8,7 +8,6 @@ One process and one MLflow run. Change anything on the command line, or sweep wi
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.bundle import Bundle
 from kizashi.tracking import Run, Tracking, lineage, start_run
 from kizashi.training.fit import NormalRows, fit_bundle
-from pipelines.command import artifacts, build, command, setting
+from pipelines.command import artifacts, build, command, settings_of
 from pipelines.recipe import recipe
 from pipelines.rows import labelled_part, part_rows
 from pipelines.stages import StageFiles, write_json
@@ -37,8 +36,8 @@ def main(config: DictConfig) -> None:
     parts = recipe(config)
     # What a sweep reads was made by `dvc repro`; what it writes is its own.
     inputs, outputs = StageFiles(Path(config.artifacts)), StageFiles(artifacts(config))
-    # A sweep may try other windows than the rows were split for.
-    contract = replace(inputs.contract(), window_length=setting(config, "window.length", int))
+    inputs.require_settings("validated", settings_of(config, "data", "window"))
+    inputs.require_settings("split", settings_of(config, "split"))
     rows = NormalRows(*(part_rows(inputs, part) for part in NORMAL_PARTS))
     holdout_NF, labelled = part_rows(inputs, "holdout"), labelled_part(inputs)
     losses: dict[str, list[float]] = defaultdict(list)
@@ -52,7 +51,7 @@ def main(config: DictConfig) -> None:
                 losses[name].append(value)
             run.losses(epoch, epoch_losses)
 
-        bundle = fit_bundle(parts, contract, rows, outputs.bundle, report)
+        bundle = fit_bundle(parts, inputs.contract(), rows, outputs.bundle, report)
         evaluation = evaluate(bundle.detector, holdout_NF, labelled, _limits(rows, bundle))
         _log_figures(run, bundle, labelled, losses, outputs.figures)
         run.metrics(dict(numbers(evaluation)))

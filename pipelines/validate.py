@@ -15,8 +15,8 @@ from kizashi.data.source import DataSource
 from kizashi.data.validate import Validation, examine
 from kizashi.runtime.contract import DataContract
 from kizashi.tracking import dvc_md5, file_hash
-from pipelines.command import artifacts, build, command, setting
-from pipelines.stages import StageFiles, write_json
+from pipelines.command import artifacts, build, command, setting, settings_of
+from pipelines.stages import SETTINGS, StageFiles, write_json
 
 
 @command("config")
@@ -32,6 +32,7 @@ def main(config: DictConfig) -> None:
     if labelled is not None:
         _checked(labelled, contract, source, folder, "labelled", labelled=True)
     write_json(folder / "contract.json", contract.to_dict())
+    write_json(folder / SETTINGS, settings_of(config, "data", "window"))
     lineage = {"source": source.path, "sha256": file_hash(Path(source.path))}
     write_json(folder / "report.json", lineage | dvc_md5(Path(source.path)) | normal.report)
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from kizashi.errors import ConfigurationError
-from pipelines.command import CONF, build, checked, setting
+from pipelines.command import CONF, build, checked, quoted, setting
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated",  # MLflow's own queries
@@ -216,3 +217,25 @@ def test_a_value_of_another_type_is_refused_with_its_name(value: object, wanted:
     with pytest.raises(ConfigurationError) as refused:
         checked("group.key", value, wanted)
     assert str(refused.value).startswith(f"group.key is {value!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        ("input=in (1).csv", "in (1).csv"),
+        ("data.path=it's {here}.csv", "it's {here}.csv"),
+        ("output=a=b.csv", "a=b.csv"),
+        ("out=plain/file.csv", "plain/file.csv"),
+        ("input='quoted already.csv'", "quoted already.csv"),
+    ],
+)
+def test_a_file_name_may_have_signs_that_hydra_reads_in_its_own_way(
+    given: str, understood: str
+) -> None:
+    override = OverridesParser.create().parse_override(quoted(given))
+    assert override.value() == understood
+
+
+def test_what_names_no_file_is_left_as_it_is() -> None:
+    assert quoted("seeds=[0, 1]") == "seeds=[0, 1]"
+    assert quoted("-m") == "-m"

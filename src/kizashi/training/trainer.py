@@ -1,9 +1,11 @@
 """Training with Lightning: early stopping on held-out normal windows, the best weights kept."""
 
 import logging
+import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,8 +32,8 @@ class NetworkTrainer:
 
     `noise` is in scaled units; `patience` is how many epochs may pass without a smaller loss on
     held-out windows; `min_steps` stretches training on small data, where an epoch is few steps.
-    `threads` are the CPU threads of one step: for networks of this width one is fastest, by six
-    times where other work wants the cores, and the result does not depend on how many there are.
+    `threads` are the CPU threads of one step: for networks of this width one is fastest, by far
+    where other work wants the cores.
     Raises ConfigurationError for a value out of its range.
     """
 
@@ -53,11 +55,11 @@ class NetworkTrainer:
                 )
         if self.min_steps < 0:
             raise ConfigurationError(f"min_steps is {self.min_steps}; 0 or more is needed")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ConfigurationError(
                 f"learning_rate is {self.learning_rate}; a number above 0 is needed"
             )
-        if not self.noise >= 0:
+        if not 0 <= self.noise < math.inf:
             raise ConfigurationError(f"noise is {self.noise}; 0 or more is needed")
         if self.accelerator == "gpu" and not torch.cuda.is_available():
             raise ConfigurationError("accelerator is 'gpu' and no GPU is there; use auto or cpu")
@@ -133,12 +135,17 @@ class _BestWeights(Callback):
             self.weights = deepcopy(network.state_dict())
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801 - used like a function
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Lightning's notes on loaders and hardware say nothing that the user can act on."""
-
-    def __enter__(self) -> Any:
-        entered = super().__enter__()
-        for name in ("pytorch_lightning", "lightning_fabric"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\..*")
-        return entered
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\..*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
