@@ -12,13 +12,10 @@ import pyarrow as pa
 from kizashi.data.cells import blank, numbers
 from kizashi.data.findings import quoted, sensor_findings
 from kizashi.data.load import SURPLUS
-from kizashi.runtime.detector import Detector
-from kizashi.runtime.network import WINDOWS_AT_ONCE
+from kizashi.runtime.detector import Detector, pieces
 
 STATUSES = ("normal", "anomaly", "invalid")
 NORMAL, ANOMALY, INVALID, UNJUDGED = range(4)
-VALUES_AT_ONCE = 2**21
-"""Sensor values in the windows that are judged together, which bounds memory for long windows."""
 
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.float64]
@@ -121,10 +118,9 @@ class RowJudge:
         if not len(ends):
             return
         windows_BTF = self._detector.windows(joined_NF)
-        values = self._length * joined_NF.shape[1]
-        at_once = max(1, min(WINDOWS_AT_ONCE, VALUES_AT_ONCE // values))
-        for first in range(0, len(ends), at_once):
-            some = ends[first : first + at_once]
+        # Chosen windows are copies, no longer views of the rows, so they are chosen in pieces.
+        for piece in pieces(len(ends), self._length * joined_NF.shape[1]):
+            some = ends[piece]
             judged = self._detector.judge(windows_BTF[some - (self._length - 1)])
             places = some - carried
             verdicts.score[places] = judged.score_B

@@ -123,12 +123,17 @@ def _residuals(
     return scaled_BTF - rebuilt_BTF, rebuilt_BTF
 
 
-def _pieces(windows_BTF: FloatArray) -> Iterator[slice]:
-    """Slices that cover all windows, none larger than memory allows; one for no windows."""
-    count, length, sensors = windows_BTF.shape
-    at_once = max(1, min(WINDOWS_AT_ONCE, VALUES_AT_ONCE // (length * sensors)))
+def pieces(count: int, values: int) -> Iterator[slice]:
+    """Slices that cover `count` windows of `values` sensor values each, none larger than memory
+    allows; one empty slice for no windows."""
+    at_once = max(1, min(WINDOWS_AT_ONCE, VALUES_AT_ONCE // values))
     for start in range(0, max(1, count), at_once):
         yield slice(start, start + at_once)
+
+
+def _pieces(windows_BTF: FloatArray) -> Iterator[slice]:
+    count, length, sensors = windows_BTF.shape
+    return pieces(count, length * sensors)
 
 
 def _finite(score_B: FloatArray) -> FloatArray:

@@ -50,12 +50,6 @@ class OnnxNetwork:
 
     def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The rebuilt windows, in the shape of the input, (B, T, F)."""
-        if len(windows_BTF) <= WINDOWS_AT_ONCE:
-            return self._run(windows_BTF)
-        pieces = range(0, len(windows_BTF), WINDOWS_AT_ONCE)
-        return np.concatenate([self._run(windows_BTF[i : i + WINDOWS_AT_ONCE]) for i in pieces])
-
-    def _run(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         contiguous = np.ascontiguousarray(windows_BTF, dtype=np.float32)
         rebuilt: npt.NDArray[np.float32] = self._session.run(
             self._outputs, {self._input: contiguous}
