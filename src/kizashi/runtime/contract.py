@@ -110,10 +110,13 @@ class DataContract:
 
         A single row may stand for a window of one. Raises InvalidRow.
         """
-        if _is_list(values) and _is_nested(values):
-            rows, nested = values, True
-        else:
-            rows, nested = [values], False
+        cells = values if _is_list(values) else ()
+        count = sum(map(_is_row, cells))
+        # One row with a list among its cells is still one row: it is the cell that is wrong.
+        nested = count > 0 and (count == len(cells) or self.window_length > 1)
+        if nested and count < len(cells):
+            self.rows(cells[: self.window_length])  # raises, naming what is no row
+        rows = cells if nested else [values]
         if len(rows) != self.window_length:
             detail = (
                 f"{len(rows)} row{'' if len(rows) == 1 else 's'} of values came; this model judges "
@@ -200,8 +203,8 @@ def _is_list(values: object) -> TypeGuard[Sequence[object]]:
     return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
-def _is_nested(values: Sequence[object]) -> bool:
-    return any(_is_list(value) or isinstance(value, Mapping) for value in values)
+def _is_row(value: object) -> bool:
+    return _is_list(value) or isinstance(value, Mapping)
 
 
 def _reading(cell: object) -> float | None:

@@ -142,6 +142,23 @@ def test_a_row_of_a_window_that_is_no_list_is_named() -> None:
     assert problems([[1, 2], 5], contract) == [Problem(detail, None, 1)]
 
 
+@pytest.mark.parametrize(("wrong", "shown"), [([2], "[2]"), ({"x": 1}, "{'x': 1}")])
+def test_a_list_or_an_object_among_the_cells_of_one_row_is_the_wrong_cell(
+    wrong: object, shown: str
+) -> None:
+    detail = f"sensor 'count' is {shown}; a number is needed"
+    assert problems([1, wrong]) == [Problem(detail, "count")]
+
+
+def test_cells_among_the_rows_of_a_window_are_named_before_the_rows_are_counted() -> None:
+    contract = DataContract((PRESSURE, COUNT), window_length=5)
+    wanted = "a list of 2 values (pressure, count) is needed"
+    assert problems([1, [1, 2], 3], contract) == [
+        Problem(f"row 0: values is 1; {wanted}", None, 0),
+        Problem(f"row 2: values is 3; {wanted}", None, 2),
+    ]
+
+
 def test_values_beyond_the_instrument_are_valid_and_flagged() -> None:
     rows_NF = CONTRACT.rows([[-0.1, -1e9], [0, 0], [10, 1], [10.1, 1e9]])
     assert CONTRACT.out_of_range(rows_NF).tolist() == [
