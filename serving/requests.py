@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -21,7 +22,8 @@ Headers = Iterable[tuple[bytes, bytes]]
 class RequestIds:
     """ASGI layer: each request has an id, the client's own if it is sane, and each answer says it.
 
-    It is in `scope["state"]["request_id"]`.
+    It is in `scope["state"]["request_id"]`. A client that hangs up before its request is whole has
+    nobody to answer: the request ends here.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -42,7 +44,8 @@ class RequestIds:
                 message["headers"] = [*message.get("headers", ()), named]
             await send(message)
 
-        await self.app(scope, receive, send_named)
+        with suppress(ClientDisconnect):
+            await self.app(scope, receive, send_named)
 
 
 def header(headers: Headers, name: bytes) -> bytes:
@@ -66,7 +69,11 @@ def media_type(headers: Headers, read: tuple[bytes, ...]) -> tuple[bytes, str]:
         kind = kind.strip().lower() or read[0]
     if kind not in read:
         allowed = " or ".join(one.decode() for one in read)
-        raise WrongMediaType(f"Content-Type is {_quoted(kind)}; {allowed} is needed")
+        formats = " and ".join(one.partition(b"/")[2].decode().upper() for one in read)
+        raise WrongMediaType(
+            f"Content-Type is {_quoted(kind)}; {allowed} is needed: {formats} is all that is read, "
+            "not Arrow, Parquet or NDJSON"
+        )
     encoding = header(headers, b"content-encoding").strip().lower()
     if encoding not in (b"", b"identity"):
         raise WrongMediaType(f"Content-Encoding is {_quoted(encoding)}; none is read here")

@@ -152,6 +152,7 @@ def test_csv_in_shift_jis_is_read_when_it_is_named(client: TestClient) -> None:
         ("json", '{"instances":[[[1,2,3]]]}', 422, "row 0: 1 value came"),
         ("json", '{"instances":5}', 422, "instances is 5; a list of rows is needed"),
         ("json", '{"instances":[],"instances":[]}', 422, "'instances' occurs twice"),
+        ("json", '{"instances":[],"\\u0069nstances":[]}', 422, "'instances' occurs twice"),
         ("json", '{"values":[1,2,3]}', 422, 'the body is not {"instances"'),
         ("json", '{"instances":[],"x":1}', 422, 'the body is not {"instances"'),
         ("json", "[[1,2,3]]", 422, 'the body is not {"instances"'),
@@ -170,12 +171,14 @@ def test_csv_in_shift_jis_is_read_when_it_is_named(client: TestClient) -> None:
         ("csv", 'vibration,current,sound\n1,2,"3\n', 400, "the body is not CSV"),
         ("csv; charset=punycode", "x", 415, "charset is 'punycode'; known are utf-8"),
         ("xml", "<a/>", 415, "application/json or text/csv is needed"),
+        ("x-ndjson", "[1,2,3]", 415, "JSON and CSV is all that is read, not Arrow, Parquet"),
+        ("vnd.apache.parquet", "PAR1", 415, "Content-Type is 'application/vnd.apache.parquet'"),
     ],
 )
 def test_bad_batches_are_refused_and_named(
     client: TestClient, kind: str, body: str, status: int, said: str
 ) -> None:
-    media_type = f"application/{kind}" if kind in ("json", "xml") else f"text/{kind}"
+    media_type = f"text/{kind}" if kind.startswith("csv") else f"application/{kind}"
     answer = client.post("/anomaly/batch", content=body, headers={"Content-Type": media_type})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import math
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from kizashi.runtime.bundle import Bundle, save_bundle
 from kizashi.runtime.calibration import Calibration
@@ -143,6 +145,10 @@ def test_every_finite_row_gets_a_finite_score(client: TestClient, extreme: float
         (b'{"values":{"vibration":1,"current":2,"sound":3,"heat":4}}', 422, "'heat' is unknown"),
         (b'{"values":{"vibration":1,"vibration":2}}', 422, "'vibration' occurs twice"),
         (b'{"values":[1,2,3],"values":[1,2,3]}', 422, "'values' occurs twice"),
+        (b'{"values":[1,2,3],"\\u0076alues":[1,2,3]}', 422, "'values' occurs twice"),
+        (b'{"values":[1,2,3],"source":"a","source":"b"}', 422, "'source' occurs twice"),
+        (b'{"values":[1,2,3],"timestamp":null,"timestamp":null}', 422, "'timestamp' occurs twice"),
+        (b'{"values":[1,[2],3]}', 422, "sensor 'current' is [2]; a number in A is needed"),
         (b'{"values":5}', 422, "values is 5; a list of 3 values"),
         (b'{"rows":[1,2,3]}', 422, "'rows' is unknown; values, source, timestamp are known"),
         (b'{"values":[1,2,3],"timestmp":"x"}', 422, "'timestmp' is unknown"),
@@ -209,6 +215,39 @@ def test_other_media_types_are_refused(
 ) -> None:
     answer = client.post("/anomaly", content=b'{"values":[1,2,3]}', headers=headers)
     assert answer.status_code == status
+
+
+def test_texts_that_look_like_names_are_no_names_that_occur_twice(client: TestClient) -> None:
+    sent = {"values": NORMAL_ROW, "source": "source", "timestamp": None}
+    assert client.post("/anomaly", json=sent).status_code == 200
+    assert client.post("/anomaly", json={"values": NORMAL_ROW, "source": "a\\{"}).status_code == 200
+
+
+def test_a_client_that_hangs_up_is_no_failure_of_the_service(
+    press_line: Bundle, make_app: Callable[..., FastAPI]
+) -> None:
+    came: list[Message] = [
+        {"type": "http.request", "body": b'{"values"', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return came.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/anomaly",
+        "raw_path": b"/anomaly",
+        "query_string": b"",
+        "headers": [],
+    }
+    asyncio.run(make_app(press_line.folder)(scope, receive, send))
+    assert (came, sent) == ([], [])
 
 
 def test_a_body_without_a_media_type_is_read_as_json(client: TestClient) -> None:
