@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,11 +32,14 @@ PRODUCTION = "production"
 CANDIDATE = "candidate"
 LEGACY_STAGE = "Production"
 BUNDLE_HASH = "bundle_hash"
-REPLACED = "replaced_version"
 PROMOTED_AT = "promoted_at"
 """Milliseconds since 1970, as MLflow's own times."""
-WITHDRAWN = "withdrawn"
-"""A rollback left this version: no later rollback returns to it."""
+PROMOTIONS = "promotions"
+"""The tag of the model with the versions that served, oldest first, without those that a rollback
+left: 1,2,1. It is the model's and not a version's, because a version may serve more than once."""
+KEPT_PROMOTIONS = 100
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""MLflow's codes for: the registry answers, and does not have it."""
 
 
 def tracking_uri(configured: str | None = None) -> str:
@@ -66,14 +69,14 @@ class ModelVersion:
     version: str
     source: str
     run_id: str | None = None
-    alias_or_stage: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Registry:
     """The registered model `name` in the registry at `uri`.
 
-    Every method raises RegistryUnreachable when the registry cannot be reached.
+    Every method raises RegistryUnreachable when the registry cannot be reached, and RegistryError
+    when it answers that it does not have what was asked for.
     """
 
     def __init__(self, uri: str | None = None, name: str = DEFAULT_NAME) -> None:
@@ -111,7 +114,7 @@ class Registry:
     def production(self) -> ModelVersion | None:
         """The version that serves, None when none was promoted."""
         aliased = self._by_alias(PRODUCTION)
-        return self._described(aliased, PRODUCTION) if aliased else self._staged()
+        return self._described(aliased) if aliased else self._staged()
 
     def register(self, source: str, run_id: str | None, tags: Mapping[str, str]) -> ModelVersion:
         """Register the logged model `source` (models:/ID) as the candidate; `tags` must hold its
@@ -127,54 +130,58 @@ class Registry:
         return found
 
     def promote(self, version: ModelVersion) -> None:
-        """Let `version` serve, and remember which one it replaces."""
-        replaced = self.production()
-        if replaced and replaced.version != version.version:
-            self._tag(version, REPLACED, replaced.version)
+        """Let `version` serve, and remember which one served before it."""
+        replaced, promotions = self.production(), self.promotions()
+        for serving in (replaced, version):  # what replaced was promoted elsewhere, perhaps
+            if serving and promotions[-1:] != [serving.version]:
+                promotions.append(serving.version)
         self._tag(version, PROMOTED_AT, str(time.time_ns() // 1_000_000))
-        if WITHDRAWN in self.version(version.version).tags:
-            self._ask(
-                lambda: self._client.delete_model_version_tag(self.name, version.version, WITHDRAWN)
-            )
-        self._ask(
-            lambda: self._client.set_registered_model_alias(self.name, PRODUCTION, version.version)
-        )
+        self._let_serve(version)
+        self._keep(promotions)
 
     def roll_back(self, version: ModelVersion) -> None:
-        """Let `version` serve again, without it replacing anything: the next rollback goes on to
-        the one before it, not back to the one just left."""
-        left = self.production()
-        if left and left.version != version.version:
-            self._tag(left, WITHDRAWN, "true")
-        self._ask(
-            lambda: self._client.set_registered_model_alias(self.name, PRODUCTION, version.version)
-        )
+        """Let `version`, the previous production version, serve again: the next rollback goes on
+        to the one before it, not back to the one just left."""
+        promotions = self.promotions()
+        while promotions and promotions[-1] != version.version:
+            promotions.pop()
+        # Before the alias: after an end between the two, the next rollback still finds `version`.
+        self._keep(promotions)
+        self._let_serve(version)
 
     def previous_production(self) -> ModelVersion:
-        """The version that served before the present one.
+        """The version that was promoted before the present one.
 
-        It is the one that the present version replaced; for a version that was only ever promoted
-        elsewhere (the MLflow page, a stage) the one promoted last that no rollback has left.
-        Raises RegistryError when there is none.
+        For a present version that was promoted elsewhere (the MLflow page, a stage) it is the one
+        promoted last. Versions that a rollback left, or that were deleted, do not count. Raises
+        RegistryError when there is none.
         """
         present = self.production()
         if present is None:
             raise RegistryError(f"model '{self.name}' has no production version to roll back from")
-        if REPLACED in present.tags:
-            return self.version(present.tags[REPLACED])
-        earlier = [
-            found
-            for found in self.versions()
-            if PROMOTED_AT in found.tags
-            and WITHDRAWN not in found.tags
-            and found.version != present.version
-        ]
-        if PROMOTED_AT in present.tags or not earlier:
-            raise RegistryError(
-                f"version {present.version} of '{self.name}' is the first that was promoted; "
-                "choose one with: python -m pipelines.promote version=N"
-            )
-        return max(earlier, key=lambda found: int(found.tags[PROMOTED_AT]))
+        there = {found.version: found for found in self.versions()}
+        for version in reversed(self.promotions()):
+            if version != present.version and version in there:
+                return there[version]
+        raise RegistryError(
+            f"version {present.version} of '{self.name}' is the first that was promoted; "
+            "choose one with: python -m pipelines.promote version=N"
+        )
+
+    def promotions(self) -> list[str]:
+        """The versions that were promoted, oldest first, without those that a rollback left; the
+        last is in production unless production was moved elsewhere."""
+        from mlflow.exceptions import MlflowException
+
+        def look() -> str:
+            try:
+                return str(self._client.get_registered_model(self.name).tags.get(PROMOTIONS, ""))
+            except MlflowException as error:
+                if error.error_code in ABSENT:
+                    return ""
+                raise
+
+        return [version for version in self._ask(look).split(",") if version]
 
     def resolve(self, uri: str) -> ModelVersion:
         """The version that a model URI means.
@@ -256,7 +263,7 @@ class Registry:
             aliased = self._by_alias(alias)
             if aliased is None:
                 raise RegistryError(f"model '{self.name}' has no alias '{alias}' ({uri})")
-            return self._described(aliased, alias)
+            return self._described(aliased)
         assert rest is not None
         if rest.isdigit():
             return self.version(rest)
@@ -291,7 +298,7 @@ class Registry:
             try:
                 return self._client.get_model_version_by_alias(self.name, alias)
             except MlflowException as error:
-                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                if error.error_code in ABSENT:
                     return None
                 raise
 
@@ -303,7 +310,7 @@ class Registry:
             for version in self._search(f"name='{self.name}'")
             if version.current_stage and version.current_stage.lower() == stage.lower()
         ]
-        return self._described(found[-1], stage) if found else None
+        return self._described(found[-1]) if found else None
 
     def _search(self, query: str) -> "list[MlflowVersion]":
         found: list[MlflowVersion] = list(
@@ -311,18 +318,26 @@ class Registry:
         )
         return sorted(found, key=lambda version: int(version.version))
 
+    def _let_serve(self, version: ModelVersion) -> None:
+        self._ask(
+            lambda: self._client.set_registered_model_alias(self.name, PRODUCTION, version.version)
+        )
+
+    def _keep(self, promotions: Sequence[str]) -> None:
+        text = ",".join(promotions[-KEPT_PROMOTIONS:])
+        self._ask(lambda: self._client.set_registered_model_tag(self.name, PROMOTIONS, text))
+
     def _tag(self, version: ModelVersion, key: str, value: str) -> None:
         self._ask(
             lambda: self._client.set_model_version_tag(self.name, version.version, key, value)
         )
 
-    def _described(self, found: "MlflowVersion", alias_or_stage: str = "") -> ModelVersion:
+    def _described(self, found: "MlflowVersion") -> ModelVersion:
         return ModelVersion(
             name=self.name,
             version=str(found.version),
             source=str(found.source),
             run_id=found.run_id or None,
-            alias_or_stage=alias_or_stage,
             tags=dict(found.tags or {}),
         )
 
@@ -333,9 +348,20 @@ class Registry:
             raise
         except Exception as error:  # MLflow's stores raise their own, SQLAlchemy's and requests'
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RegistryUnreachable(
-                f"the registry at {without_password(self.uri)} failed: {without_password(reason)}"
-            ) from error
+            place, reason = without_password(self.uri), without_password(reason)
+            if _is_absence(error):
+                raise RegistryError(f"the registry at {place} answered: {reason}") from error
+            raise RegistryUnreachable(f"the registry at {place} failed: {reason}") from error
+
+
+def _is_absence(error: Exception) -> bool:
+    """Whether MLflow, or a store of files behind it, says that it does not have something."""
+    answer = getattr(error, "response", None)  # of a tracking server that hands files through
+    return (
+        getattr(error, "error_code", None) in ABSENT
+        or getattr(answer, "status_code", None) == 404
+        or isinstance(error, FileNotFoundError)
+    )
 
 
 def without_password(text: str) -> str:

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import pytest
 from mlflow import MlflowClient
 
-from kizashi.errors import RegistryError
+from kizashi.errors import RegistryError, RegistryUnreachable
 from kizashi.registry import (
     BUNDLE_HASH,
     CANDIDATE,
     PRODUCTION,
-    WITHDRAWN,
+    PROMOTED_AT,
     ModelVersion,
     Registry,
     tracking_uri,
@@ -156,8 +156,21 @@ def test_the_bundle_of_a_version_comes_back_as_it_was(
 
 def test_a_run_that_is_not_there_cannot_be_downloaded(model: Model, tmp_path: Path) -> None:
     version = model.registry.resolve(f"runs:/{'0' * 32}/model")
-    with pytest.raises(RegistryError, match=f"^the registry at {model.registry.uri} failed: "):
+    message = f"^the registry at {model.registry.uri} answered: Run with id=0+ not found$"
+    with pytest.raises(RegistryError, match=message) as refused:
         model.registry.download(version, tmp_path)
+    assert not isinstance(refused.value, RegistryUnreachable)
+
+
+def test_a_path_that_a_run_does_not_hold_is_no_fault_of_the_connection(
+    model: Model, store: Store, tmp_path: Path
+) -> None:
+    tracking = Tracking(model.name, store.uri)
+    logged = register_bundle(model.registry, tracking, store.bundle(0), _hash(store, 0))
+    version = model.registry.resolve(f"runs:/{logged.run_id}/other")
+    with pytest.raises(RegistryError, match=r"answered: .*'other'") as refused:
+        model.registry.download(version, tmp_path)
+    assert not isinstance(refused.value, RegistryUnreachable)
 
 
 def test_a_model_of_another_project_holds_no_bundle(
@@ -184,7 +197,7 @@ def test_production_is_the_alias(model: Model) -> None:
     model.point(PRODUCTION, "2")
     present = model.registry.production()
     assert present is not None
-    assert (present.version, present.alias_or_stage) == ("2", PRODUCTION)
+    assert present.version == "2"
 
 
 def test_without_the_alias_production_is_the_newest_version_in_the_legacy_stage(
@@ -196,7 +209,7 @@ def test_without_the_alias_production_is_the_newest_version_in_the_legacy_stage(
     model.stage("3", "Staging")
     present = model.registry.production()
     assert present is not None
-    assert (present.version, present.alias_or_stage) == ("2", "Production")
+    assert present.version == "2"
     model.stage("2", "Archived")
     assert model.serving() == "1"
     model.stage("1", "Archived")
@@ -229,6 +242,32 @@ def test_rollbacks_go_back_one_promotion_at_a_time_and_stop_at_the_first(model: 
         model.registry.previous_production()
 
 
+def test_rollbacks_do_not_go_to_and_fro_over_a_version_that_was_promoted_twice(
+    model: Model,
+) -> None:
+    model.add(2)
+    model.promote("1", "2", "1")
+    assert model.registry.promotions() == ["1", "2", "1"]
+    assert model.roll_back() == "2"
+    assert model.roll_back() == "1"
+    with pytest.raises(RegistryError, match=r"^version 1 of .* is the first that was promoted"):
+        model.registry.previous_production()
+
+
+def test_a_rollback_passes_over_a_version_that_was_deleted(model: Model) -> None:
+    model.add(3)
+    model.promote("1", "2", "3")
+    model.client.delete_model_version(model.name, "2")
+    assert model.roll_back() == "1"
+
+
+def test_when_a_version_was_promoted_is_kept_with_it(model: Model) -> None:
+    model.add(2)
+    model.promote("1")
+    assert int(model.registry.version("1").tags[PROMOTED_AT]) > 0
+    assert PROMOTED_AT not in model.registry.version("2").tags
+
+
 def test_a_promotion_after_a_rollback_rolls_back_to_what_it_replaced(model: Model) -> None:
     model.add(3)
     model.promote("1", "2")
@@ -241,9 +280,9 @@ def test_a_version_can_be_promoted_again_after_it_was_rolled_back(model: Model) 
     model.add(2)
     model.promote("1", "2")
     model.roll_back()
-    assert WITHDRAWN in model.registry.version("2").tags
+    assert model.registry.promotions() == ["1"]
     model.promote("2")
-    assert WITHDRAWN not in model.registry.version("2").tags
+    assert model.registry.promotions() == ["1", "2"]
     assert model.serving() == "2"
     assert model.roll_back() == "1"
 
@@ -312,19 +351,19 @@ def test_every_form_of_uri_means_its_version(model: Model) -> None:
     model.point("shadow", "2")
     model.stage("3", "Staging")
     uris = {
-        f"models:/{model.name}": ("1", PRODUCTION),
-        f"models:/{model.name}@{PRODUCTION}": ("1", PRODUCTION),
-        f"models:/{model.name}@shadow": ("2", "shadow"),
-        f"models:/{model.name}/Staging": ("3", "Staging"),
-        f"models:/{model.name}/staging": ("3", "staging"),
-        f"models:/{model.name}/3": ("3", ""),
-        f"models:/{model.name}/latest": ("4", ""),
+        f"models:/{model.name}": "1",
+        f"models:/{model.name}@{PRODUCTION}": "1",
+        f"models:/{model.name}@shadow": "2",
+        f"models:/{model.name}/Staging": "3",
+        f"models:/{model.name}/staging": "3",
+        f"models:/{model.name}/3": "3",
+        f"models:/{model.name}/latest": "4",
     }
     # The model is the URI's, whatever model the registry was made for.
     registry = Registry(model.registry.uri, "another")
     for uri, expected in uris.items():
         found = registry.resolve(uri)
-        assert (found.version, found.alias_or_stage) == expected, uri
+        assert found.version == expected, uri
         assert found.name == model.name
 
 
@@ -375,7 +414,7 @@ def test_a_registry_that_does_not_answer_is_reported_and_its_password_is_not(
     uri = f"http://operator:hunter2@127.0.0.1:{closed_port()}"
     registry = Registry(uri)
     for ask in (registry.production, registry.versions, lambda: registry.find("abc")):
-        with pytest.raises(RegistryError) as failed:
+        with pytest.raises(RegistryUnreachable) as failed:
             ask()
         message = str(failed.value)
         assert message.startswith("the registry at http://operator:***@127.0.0.1:")
@@ -385,7 +424,7 @@ def test_a_registry_that_does_not_answer_is_reported_and_its_password_is_not(
 
 def test_a_store_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(RegistryError, match=r"^the registry at sqlite:////.* failed: "):
+    with pytest.raises(RegistryUnreachable, match=r"^the registry at sqlite:////.* failed: "):
         Registry(f"sqlite:///{tmp_path}/file/mlflow.db").production()
 
 
