@@ -9,6 +9,7 @@ only process of the service that imports MLflow.
 import argparse
 import logging
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from kizashi.errors import ConfigurationError, KizashiError, RegistryUnreachable
-from kizashi.registry import ModelVersion, Registry
+from kizashi.registry import DEFAULT_NAME, ModelVersion, Registry
 from serving.cache import INCOMING, Cache, Refused, Status, now
 from serving.follower_lock import take_lock
 from serving.settings import Settings, read_settings
@@ -27,6 +28,9 @@ from serving.sources import FolderSource, Reach, Source, Target
 
 REFUSED_AGAIN_SECONDS = 30.0
 """A refused version is tried again after this time: its download may have been cut short."""
+
+NOTES_AGAIN_SECONDS = 60.0
+"""Notes need every version of the model, too much to ask for at every look."""
 
 log = logging.getLogger("serving.follower")
 
@@ -38,8 +42,11 @@ class RegistrySource:
 
     def __init__(self, uri: str, tracking_uri: str) -> None:
         self.uri = uri
-        self.registry = Registry(tracking_uri)
+        unpinned = re.fullmatch("models:/([^/@]+)", uri)
+        self.registry = Registry(tracking_uri, unpinned[1] if unpinned else DEFAULT_NAME)
+        self._decides = unpinned is not None  # between an alias and a stage, as notes tell
         self._found: ModelVersion
+        self._notes: tuple[str, float, list[str]] | None = None
 
     def resolve(self) -> Target:
         store = self.registry.uri.removeprefix("sqlite:///")
@@ -57,7 +64,16 @@ class RegistrySource:
         return self.registry.download(self._found, folder)
 
     def notes(self) -> list[str]:
-        return self.registry.notes()
+        if not self._decides:
+            return []
+        found = self._found.version
+        if self._notes is not None:
+            version, since, notes = self._notes
+            if version == found and time.monotonic() - since < NOTES_AGAIN_SECONDS:
+                return notes
+        notes = self.registry.notes()
+        self._notes = (found, time.monotonic(), notes)
+        return notes
 
 
 class Follower:
@@ -69,6 +85,8 @@ class Follower:
         self._verified: str | None = None
         self._refused: tuple[Target, Refused, float] | None = None
         self._status: Status | None = None
+        self._written: Status | None = None
+        self._unwritable: str | None = None
 
     def check(self) -> Status:
         """Look once, move the pointer if it has to be moved, and write down what is known."""
@@ -139,13 +157,30 @@ class Follower:
 
     def _say(self, status: Status) -> Status:
         """Write and log the status if it says something new."""
-        previous, self._status = self._status, status
+        previous = self._status
         if previous is not None and previous == msgspec.structs.replace(
             status, since=previous.since
         ):
-            self._status = previous
-            return previous
-        self.cache.write_status(status)
+            status = previous
+        else:
+            self._log(status, previous)
+        self._status = status
+        if self._written is not status:
+            self._write(status)
+        return status
+
+    def _write(self, status: Status) -> None:
+        """Write the status down; where that cannot be done now, the next look tries again."""
+        try:
+            self.cache.write_status(status)
+        except OSError as error:  # a full disk must not end this process
+            if self._unwritable != error.strerror:
+                log.error("%s cannot be written: %s", self.cache.status_file, error.strerror)
+            self._unwritable = error.strerror
+            return
+        self._written, self._unwritable = status, None
+
+    def _log(self, status: Status, previous: Status | None) -> None:
         if status.refused is not None and (previous is None or previous.refused != status.refused):
             log.error(
                 "REFUSED version %s, what was served stays: %s",
@@ -158,7 +193,6 @@ class Follower:
             log.info("the model can be resolved again")
         for note in status.notes:
             log.warning("%s", note)
-        return status
 
 
 def follow(settings: Settings) -> Follower:

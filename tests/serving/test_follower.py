@@ -3,17 +3,20 @@ import time
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from kizashi.runtime.bundle import Bundle
 from serving import follower as follower_module
 from serving.cache import Cache
 from serving.detectors import Detectors
-from serving.follower import Follower, follow
+from serving.follower import Follower, RegistrySource, follow
 from serving.follower_lock import take_lock
 from serving.follower_process import FollowerProcess
 from serving.settings import Settings
 from serving.sources import FolderSource
 from tests.bundles import press_line_bundle
+
+MLFLOW_WARNS = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 
 
 @pytest.fixture
@@ -118,6 +121,76 @@ def test_what_it_did_not_foresee_does_not_end_it(
     status = Follower(Broken(tmp_path / "press-line"), cache).check()
     assert status.problem == "unexpected: RuntimeError('surprise')"
     assert "surprise" in caplog.text
+
+
+def test_a_status_that_cannot_be_written_is_said_once_and_written_as_soon_as_it_can(
+    follower: Follower, press_line: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = follower.cache.status_file
+    file.mkdir()  # in the way of the file
+    status = follower.check()
+    assert caplog.text.count("status.json cannot be written: Is a directory") == 1
+    assert follower.check() is status
+    assert caplog.text.count("cannot be written") == 1
+    pointer = follower.cache.pointer()
+    assert pointer is not None
+    assert pointer.bundle == press_line.hash
+    file.rmdir()
+    follower.check()
+    assert follower.cache.status() == status
+
+
+@MLFLOW_WARNS
+def test_notes_are_of_the_model_that_is_followed_and_looked_up_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(uri, uri)
+    for name in ("kizashi", "press"):
+        client.create_registered_model(name)
+        client.create_model_version(name, "/nowhere")
+        client.create_model_version(name, "/nowhere")
+        client.set_registered_model_alias(name, "production", "1")
+    stage(client, "kizashi", "2")
+    sources = {
+        followed: RegistrySource(followed, uri)
+        for followed in ("models:/press", "models:/kizashi", "models:/kizashi/1")
+    }
+
+    def notes(followed: str) -> list[str]:
+        sources[followed].resolve()
+        return sources[followed].notes()
+
+    assert notes("models:/press") == []
+    assert len(notes("models:/kizashi")) == 1
+    assert notes("models:/kizashi/1") == [], "the URI decides, not the alias"
+    stage(client, "press", "2")
+    assert notes("models:/press") == [], "looked up a moment ago"
+    monkeypatch.setattr(follower_module, "NOTES_AGAIN_SECONDS", 0.0)
+    (note,) = notes("models:/press")
+    assert note.startswith("version 2 is in the stage Production, but")
+
+
+@MLFLOW_WARNS
+def test_a_note_ends_with_the_promotion_that_it_asked_for(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(uri, uri)
+    client.create_registered_model("press")
+    for _ in range(2):
+        client.create_model_version("press", "/nowhere")
+    client.set_registered_model_alias("press", "production", "1")
+    stage(client, "press", "2")
+    source = RegistrySource("models:/press", uri)
+    source.resolve()
+    assert len(source.notes()) == 1
+    client.set_registered_model_alias("press", "production", "2")
+    source.resolve()
+    assert source.notes() == []
+
+
+def stage(client: MlflowClient, name: str, version: str) -> None:
+    with pytest.warns(FutureWarning, match="stages"):
+        client.transition_model_version_stage(name, version, "Production")
 
 
 def test_a_registry_that_does_not_exist_is_said_and_not_made(tmp_path: Path) -> None:
