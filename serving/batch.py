@@ -14,13 +14,12 @@ import numpy.typing as npt
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from kizashi.runtime.detector import Detector
-from kizashi.runtime.network import WINDOWS_AT_ONCE
+from kizashi.runtime.detector import Detector, pieces
 from serving.detectors import Detectors
 from serving.errors import NotAcceptable
 from serving.requests import header, media_type, read_body
 from serving.rows import read_csv, read_json
-from serving.score import current, finite, status
+from serving.score import current, status
 
 JSON, CSV = b"application/json", b"text/csv"
 FloatArray = npt.NDArray[np.float64]
@@ -92,10 +91,9 @@ def judge(detector: Detector, rows_NF: FloatArray) -> tuple[list[float | None], 
     if len(rows_NF) < length:
         return scores, statuses
     windows_BTF = detector.windows(rows_NF)
-    for start in range(0, len(windows_BTF), WINDOWS_AT_ONCE):
-        piece_BTF = windows_BTF[start : start + WINDOWS_AT_ONCE]
+    for piece in pieces(len(windows_BTF), windows_BTF[0].size):
+        piece_BTF = windows_BTF[piece]
         score_B = detector.score(piece_BTF)
-        finite(float(score_B.sum()))
         scores += score_B.tolist()
         statuses += map(status, detector.decide(piece_BTF, score_B))
     return scores, statuses

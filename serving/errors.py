@@ -5,8 +5,7 @@ RequestError
 ├── BodyTooLarge       more bytes than are read
 ├── WrongMediaType     a body in a format that is not read here
 ├── NotAcceptable      an answer in a format that is not written here
-├── NoModel            nothing can be scored yet
-└── UnusableScore      the model's answer is not a finite number
+└── NoModel            nothing can be scored yet
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from kizashi.errors import InvalidRow, KizashiError, NotCalibrated, Problem
+from kizashi.errors import InvalidRow, KizashiError, NotCalibrated, Problem, UnusableScore
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN_PROBLEMS = 100
@@ -51,10 +50,6 @@ class NotAcceptable(RequestError):
 
 class NoModel(RequestError):
     """Nothing can be scored yet."""
-
-
-class UnusableScore(RequestError):
-    """The model's answer is not a finite number: it must never pass for `normal`."""
 
 
 STATUS: dict[type[KizashiError], int] = {

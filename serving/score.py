@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import Sensor
 from serving.detectors import Detectors, Served
-from serving.errors import NoModel, UnusableScore, invalid
+from serving.errors import NoModel, invalid
 from serving.requests import media_type, parse_json, read_body
 
 ONE_WINDOW_BYTES = 1024 * 1024
@@ -148,8 +148,10 @@ def brief(served: Served, window_TF: FloatArray) -> dict[str, Any]:
     """Score and status, and nothing else: strict clients depend on exactly these two."""
     detector, windows_BTF = served.detector, window_TF[None]
     score_B = detector.score(windows_BTF)
-    score = finite(float(score_B[0]))
-    return {"score": score, "status": status(detector.decide(windows_BTF, score_B)[0])}
+    return {
+        "score": float(score_B[0]),
+        "status": status(detector.decide(windows_BTF, score_B)[0]),
+    }
 
 
 def detail(served: Served, window_TF: FloatArray, request: ScoreRequest) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def detail(served: Served, window_TF: FloatArray, request: ScoreRequest) -> dict
         )
     }
     return {
-        "score": finite(float(verdicts.score_B[0])),
+        "score": float(verdicts.score_B[0]),
         "status": status(verdicts.anomaly_B[0]),
         "threshold": detector.threshold.value,
         "p_value": float(verdicts.p_value_B[0]),
@@ -206,10 +208,3 @@ def out_of_range(sensor: Sensor, column: list[float]) -> dict[str, Any]:
 def status(anomaly: bool | np.bool_) -> str:
     """The verdict as a word."""
     return "anomaly" if anomaly else "normal"
-
-
-def finite(score: float) -> float:
-    """The score; raises UnusableScore for NaN and infinity, which no threshold would catch."""
-    if not math.isfinite(score):
-        raise UnusableScore(f"the model scored {score}; a finite number is needed")
-    return score
