@@ -12,16 +12,17 @@ from starlette.routing import Route
 
 from serving import errors, health, model, openapi, pages
 from serving.batch import BatchEndpoint
-from serving.cache import Cache, stamp
+from serving.cache import Cache
 from serving.detectors import Detectors
 from serving.follower_process import FollowerProcess
 from serving.requests import RequestIds
 from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
 from serving.settings import Settings
 
-FIRST_MODEL_SECONDS = 20.0
+FIRST_MODEL_SECONDS = 5.0
 """Without a model in the cache the start waits this long for the follower's first word, so that the
-first request does not meet a service that is only seconds from its model."""
+first request does not meet a service that is only seconds from its model. Longer would look like a
+service that hangs: until the wait is over, nothing answers on its port."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -72,10 +73,9 @@ def _version() -> str:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     detectors: Detectors = app.state.detectors
     follower: FollowerProcess = app.state.follower
-    said_before = stamp(detectors.cache.status_file)
     await asyncio.to_thread(follower.ensure)
     await asyncio.to_thread(detectors.refresh)
-    await _first_model(detectors, follower, said_before)
+    await _first_model(detectors, follower)
     tasks = [asyncio.create_task(detectors.watch()), asyncio.create_task(follower.attend())]
     try:
         yield
@@ -86,14 +86,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(follower.stop)
 
 
-async def _first_model(
-    detectors: Detectors, follower: FollowerProcess, said_before: object
-) -> None:
+async def _first_model(detectors: Detectors, follower: FollowerProcess) -> None:
     """Wait for a model, or for the follower to say that there is none."""
     deadline = time.monotonic() + FIRST_MODEL_SECONDS
     while detectors.current is None and follower.problem is None and time.monotonic() < deadline:
-        said = stamp(detectors.cache.status_file)
+        spoke = detectors.cache.follower_spoke()
         await asyncio.to_thread(detectors.refresh)
-        if said != said_before:
+        if spoke:
             return
         await asyncio.sleep(0.05)

@@ -100,6 +100,11 @@ class Cache:
         """What the follower last said."""
         return _read(self.status_file, Status)
 
+    def follower_spoke(self) -> bool:
+        """Whether the follower that runs has said anything, rather than one before it."""
+        said, locked = stamp(self.status_file), stamp(self.lock_file)
+        return said is not None and locked is not None and said.modified_ns >= locked.modified_ns
+
     def write_status(self, status: Status) -> None:
         _write(self.status_file, status)
 
@@ -173,12 +178,12 @@ class Cache:
         pointers = [_read(file, Pointer) for file in self.bundles.parent.glob("*/pointer.json")]
         named = {pointer.bundle for pointer in pointers if pointer is not None}
         cached = [folder for folder in self.bundles.iterdir() if not folder.name.startswith(".")]
-        cached.sort(key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
+        cached.sort(key=_modified_ns, reverse=True)
         for folder in cached[KEPT_BUNDLES:]:
             if folder.name not in named:
                 shutil.rmtree(folder, ignore_errors=True)
         for folder in self.bundles.glob(f"{INCOMING}*"):  # left by a process that was killed
-            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+            if time.time() - _modified_ns(folder) / 1e9 > ABANDONED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -206,6 +211,12 @@ def stamp(file: Path) -> Stamp | None:
     except OSError:
         return None
     return Stamp(found.st_ino, found.st_mtime_ns)
+
+
+def _modified_ns(folder: Path) -> int:
+    """When it last changed; 0 once it is gone, as another process may prune at the same time."""
+    found = stamp(folder)
+    return 0 if found is None else found.modified_ns
 
 
 def now() -> str:

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import math
+import threading
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +16,8 @@ from kizashi.runtime.detector import Detector
 from serving.cache import Cache, Pointer, Stamp, stamp, verified
 
 LOOK_SECONDS = 0.5
+RETRY_SECONDS = 5.0
+"""What cannot be loaded is tried again after this time: a disk may have been full for a moment."""
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 log = logging.getLogger(__name__)
@@ -65,6 +70,8 @@ class Detectors:
 
     With a bundle `folder` to serve from, a worker that finds no pointer makes it itself: no
     registry is asked, so there is nothing to wait for.
+
+    Only `refresh` loads, in one thread at a time: at the start and then from `watch`.
     """
 
     def __init__(self, cache: Cache, folder: Path | None = None) -> None:
@@ -73,27 +80,37 @@ class Detectors:
         self.current: Served | None = None
         self.problem: str | None = None
         self._seen: Stamp | None = None
+        self._again = -math.inf
+        self._looked = False
+        self._lock = threading.Lock()
+
+    def held(self) -> Served | None:
+        """What requests are answered with, None when there is nothing.
+
+        In an application whose lifespan does not run, as in tests, nothing else ever looks: there
+        the first request does, once.
+        """
+        if not self._looked:
+            self.refresh()
+        return self.current
 
     def refresh(self) -> Served | None:
-        """Load what the pointer names if the pointer has moved; on failure keep what is held."""
-        seen = stamp(self.cache.pointer_file)
-        if seen is None and self.folder is not None:
-            seen = self._adopt(self.folder)
-        if seen is None or seen == self._seen:
+        """Load what the pointer names if the pointer has moved, or if it could not be loaded some
+        seconds ago; on failure keep what is held."""
+        with self._lock:
+            try:
+                if self._due():
+                    self._look()
+            except Exception as error:  # a worker must outlive what it cannot foresee
+                self._fail(f"unexpected: {error!r}", trace=True)
+            self._looked = True
             return self.current
-        self._seen = seen
-        pointer = self.cache.pointer()
-        if pointer is None:
-            self._fail(f"{self.cache.pointer_file} cannot be read")
-        elif self.current is None or pointer != self.current.pointer:
-            self._load(pointer)
-        return self.current
 
     async def watch(self) -> None:
         """Follow the pointer until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if stamp(self.cache.pointer_file) != self._seen:
+            if self._due():
                 await asyncio.to_thread(self.refresh)
 
     def why_none(self) -> str:
@@ -107,12 +124,32 @@ class Detectors:
             return status.problem
         return "none has been loaded yet"
 
-    def _adopt(self, folder: Path) -> Stamp | None:
+    def _due(self) -> bool:
+        return stamp(self.cache.pointer_file) != self._seen or time.monotonic() >= self._again
+
+    def _look(self) -> None:
+        self._seen, self._again = stamp(self.cache.pointer_file), math.inf
+        if self._seen is None and self.folder is not None:
+            self._adopt(self.folder)
+        if self._seen is None:
+            return
+        pointer = self.cache.pointer()
+        if pointer is None:
+            self._fail(f"{self.cache.pointer_file} cannot be read")
+        elif self.current is None or pointer != self.current.pointer:
+            self._load(pointer)
+        else:
+            self.problem = None
+
+    def _adopt(self, folder: Path) -> None:
         try:
             self.cache.adopt_folder(folder)
         except KizashiError as error:
-            self.problem = str(error)
-        return stamp(self.cache.pointer_file)
+            self._fail(str(error))
+        except OSError as error:
+            self._fail(f"bundle {folder} cannot be kept in the cache: {error}")
+        else:
+            self._seen = stamp(self.cache.pointer_file)
 
     def _load(self, pointer: Pointer) -> None:
         held = self.current
@@ -129,7 +166,9 @@ class Detectors:
         self.current, self.problem = served, None
         log.info("serving %s version %s, bundle %.12s", served.name, served.version, pointer.bundle)
 
-    def _fail(self, problem: str) -> None:
-        self.problem = problem
-        kept = "nothing is served" if self.current is None else "the model held before stays"
-        log.error("cannot load what the pointer names, %s: %s", kept, problem)
+    def _fail(self, problem: str, *, trace: bool = False) -> None:
+        self._again = time.monotonic() + RETRY_SECONDS
+        before, self.problem = self.problem, problem
+        if problem != before:  # said once, however often it is tried
+            kept = "nothing is served" if self.current is None else "the model held before stays"
+            log.error("cannot load the model, %s: %s", kept, problem, exc_info=trace)

@@ -60,7 +60,7 @@ def ready(request: Request) -> JSONResponse:
     """
     detectors: Detectors = request.app.state.detectors
     follower: FollowerProcess = request.app.state.follower
-    served = detectors.current or detectors.refresh()
+    served = detectors.held()
     status = detectors.cache.status()
     answer = Ready(
         status="not ready" if served is None else "ready",

@@ -67,7 +67,7 @@ class ScoreEndpoint:
 
 def current(detectors: Detectors) -> Served:
     """What this worker serves; raises NoModel, saying why there is nothing."""
-    served = detectors.current or detectors.refresh()
+    served = detectors.held()
     if served is None:
         raise NoModel(f"no model is ready: {detectors.why_none()}")
     return served

@@ -1,3 +1,6 @@
+import asyncio
+import math
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +12,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
+from serving import app as app_module
 from serving.app import create_app
+from serving.cache import Status, now
+from serving.follower_lock import take_lock
 from serving.settings import Settings
 from tests.bundles import NORMAL_ROW, press_line_bundle
 from tests.serving.conftest import MakeClient
@@ -75,6 +81,25 @@ def test_a_cached_model_is_served_without_any_registry(tmp_path: Path, press_lin
     with TestClient(app) as client:
         assert client.post("/anomaly", json={"values": NORMAL_ROW}).status_code == 200
         assert client.get("/health/ready").json()["model"]["version"] == "7"
+
+
+def test_a_worker_does_not_wait_for_a_follower_that_has_found_nothing(
+    tmp_path: Path, make_app: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app_module, "FIRST_MODEL_SECONDS", math.inf)
+    app = make_app(tmp_path / "nothing")
+    cache = app.state.detectors.cache
+    cache.create()
+    lock = take_lock(cache.lock_file)
+    assert lock is not None
+    cache.write_status(Status(registry="unreachable", problem="no route to it", since=now()))
+
+    async def start() -> None:
+        async with asyncio.timeout(20), app.router.lifespan_context(app):
+            assert app.state.detectors.current is None
+
+    asyncio.run(start())
+    os.close(lock)
 
 
 @pytest.mark.parametrize(

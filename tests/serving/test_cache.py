@@ -5,7 +5,8 @@ import pytest
 
 from kizashi.errors import BundleError, ConfigurationError
 from kizashi.runtime.bundle import Bundle
-from serving.cache import KEPT_BUNDLES, Cache, Pointer, stamp
+from serving.cache import KEPT_BUNDLES, Cache, Pointer, Status, now, stamp
+from serving.follower_lock import take_lock
 from tests.bundles import press_line_bundle
 
 
@@ -87,6 +88,26 @@ def test_the_bundles_served_last_stay_and_those_that_any_pointer_names(
         os.utime(cache.bundle_folder(bundle.hash), (age, age))
     held = [bundle.hash for bundle in bundles if cache.holds(bundle.hash)]
     assert held == [bundle.hash for bundle in (bundles[0], *bundles[-KEPT_BUNDLES:])]
+
+
+def test_a_folder_that_vanishes_while_others_are_dropped_stops_nothing(
+    cache: Cache, press_line: Bundle
+) -> None:
+    (cache.bundles / "gone").symlink_to("nothing")
+    (cache.bundles / ".incoming-gone").symlink_to("nothing")
+    assert adopt(cache, press_line) == cache.pointer()
+
+
+def test_only_the_follower_that_runs_can_have_spoken(cache: Cache) -> None:
+    cache.write_status(Status(registry="reachable", since=now()))
+    os.utime(cache.status_file, (1, 1))
+    assert not cache.follower_spoke()
+    lock = take_lock(cache.lock_file)
+    assert lock is not None
+    assert not cache.follower_spoke(), "what one before it said does not count"
+    cache.write_status(Status(registry="reachable", since=now()))
+    assert cache.follower_spoke()
+    os.close(lock)
 
 
 def test_the_stamp_of_a_pointer_changes_whenever_it_is_written(

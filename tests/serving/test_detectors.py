@@ -1,9 +1,14 @@
+import asyncio
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kizashi.runtime.bundle import Bundle
-from serving.cache import Cache
+from serving import detectors as detectors_module
+from serving.cache import Cache, Pointer
 from serving.detectors import Detectors
 from tests.bundles import press_line_bundle
 
@@ -77,3 +82,123 @@ def test_a_pointer_that_cannot_be_read_leaves_what_is_held(
     assert detectors.refresh() is served
     assert detectors.problem is not None
     assert "pointer.json cannot be read" in detectors.problem
+
+
+def test_what_could_not_be_loaded_is_tried_again_and_said_once(
+    cache: Cache,
+    press_line: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    adopt(cache, press_line, "1")
+    network = cache.bundle_folder(press_line.hash) / "network.onnx"
+    whole = network.read_bytes()
+    network.write_bytes(b"")
+    monkeypatch.setattr(detectors_module, "RETRY_SECONDS", 0.0)
+    detectors = Detectors(cache)
+    assert detectors.refresh() is None
+    assert detectors.refresh() is None
+    assert len(caplog.records) == 1
+    network.write_bytes(whole)
+    assert detectors.refresh() is not None
+    assert detectors.problem is None
+
+
+def test_what_could_not_be_loaded_is_not_tried_at_once_again(
+    cache: Cache, press_line: Bundle
+) -> None:
+    adopt(cache, press_line, "1")
+    network = cache.bundle_folder(press_line.hash) / "network.onnx"
+    whole = network.read_bytes()
+    network.write_bytes(b"")
+    detectors = Detectors(cache)
+    detectors.refresh()
+    network.write_bytes(whole)
+    assert detectors.refresh() is None
+
+
+def test_a_pointer_that_was_unreadable_and_is_back_leaves_no_problem(
+    cache: Cache, press_line: Bundle
+) -> None:
+    adopt(cache, press_line, "1")
+    detectors = Detectors(cache)
+    served = detectors.refresh()
+    content = cache.pointer_file.read_text()
+    cache.pointer_file.write_text("{")
+    detectors.refresh()
+    cache.pointer_file.unlink()
+    cache.pointer_file.write_text(content)
+    assert detectors.refresh() is served
+    assert detectors.problem is None
+
+
+def test_threads_that_ask_at_once_load_once(
+    cache: Cache, press_line: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    adopt(cache, press_line, "1")
+    detectors = Detectors(cache)
+    together = threading.Barrier(8)
+
+    def ask() -> object:
+        together.wait()
+        return detectors.held()
+
+    with caplog.at_level(logging.INFO), ThreadPoolExecutor(8) as pool:
+        found = [one.result() for one in [pool.submit(ask) for _ in range(8)]]
+    assert len([one for one in caplog.records if "serving kizashi" in one.message]) == 1
+    assert set(map(id, found)) == {id(detectors.current)}
+
+
+def test_a_request_looks_only_when_nothing_has_looked_before(
+    cache: Cache, press_line: Bundle
+) -> None:
+    detectors = Detectors(cache)
+    assert detectors.held() is None
+    adopt(cache, press_line, "1")
+    assert detectors.held() is None
+    assert detectors.refresh() is detectors.held() is not None
+
+
+def test_a_folder_that_cannot_be_kept_is_a_problem_that_is_said(
+    tmp_path: Path, press_line: Bundle
+) -> None:
+    class FullDisk(Cache):
+        def adopt_folder(self, folder: Path) -> Pointer:
+            raise OSError(28, "No space left on device")
+
+    detectors = Detectors(FullDisk(tmp_path / "cache", "key"), press_line.folder)
+    assert detectors.refresh() is None
+    assert "cannot be kept in the cache: [Errno 28] No space left" in detectors.why_none()
+
+
+def test_what_it_did_not_foresee_does_not_end_the_watch(
+    tmp_path: Path,
+    press_line: Bundle,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(Cache):
+        surprises = 2
+
+        def pointer(self) -> Pointer | None:
+            if self.surprises:
+                self.surprises -= 1
+                raise RuntimeError("surprise")
+            return super().pointer()
+
+    adopt(Cache(tmp_path / "cache", "key"), press_line, "1")
+    monkeypatch.setattr(detectors_module, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(detectors_module, "LOOK_SECONDS", 0.01)
+    detectors = Detectors(Broken(tmp_path / "cache", "key"))
+
+    async def follow() -> None:
+        watch = asyncio.create_task(detectors.watch())
+        async with asyncio.timeout(20):
+            while detectors.current is None and not watch.done():
+                await asyncio.sleep(0.01)
+        assert not watch.done()
+        watch.cancel()
+
+    asyncio.run(follow())
+    assert detectors.problem is None
+    assert caplog.text.count("unexpected: RuntimeError('surprise')") == 1
