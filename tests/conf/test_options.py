@@ -87,11 +87,17 @@ def test_the_defaults_are_the_ones_the_readme_promises() -> None:
     assert made.seed == 0
 
 
+def test_either_target_of_the_conformal_threshold_can_be_given_alone() -> None:
+    assert recipe(composed("config", "threshold.alpha=0.01")).threshold.false_alarm_rate == 0.01
+    overrides = ("threshold.alarms_per_day=1", "threshold.sampling_period=30")
+    by_day = recipe(composed("config", *overrides)).threshold
+    assert by_day.false_alarm_rate == pytest.approx(1 / 2880)
+
+
 def test_a_value_given_as_text_becomes_what_the_constructor_wants() -> None:
     made = recipe(
         composed(
             "config",
-            "threshold.alpha=null",
             "threshold.alarms_per_day=24",
             "threshold.sampling_period=60",
             "trainer.max_epochs=7",

@@ -18,13 +18,16 @@ from kizashi.runtime.calibration import ExponentialTail
 FloatArray = npt.NDArray[np.float64]
 
 SECONDS_PER_DAY = 86_400
+DEFAULT_ALPHA = 0.001
+"""One row in a thousand: the false alarm rate where no other is asked for."""
 
 
 class Threshold(ABC):
     """A rule and, once fitted, its value.
 
     `false_alarm_rate` is the share of normal windows that the rule aims to judge `anomaly`, None
-    for a rule that promises none. `guarantee` says in one line what is promised, and `warning`
+    for a rule that promises none. `settings` are the arguments of the constructor that make the
+    same rule again. `guarantee` says in one line what is promised, and `warning`
     what the user must know, empty when there is nothing.
     """
 
@@ -32,6 +35,7 @@ class Threshold(ABC):
 
     def __init__(self) -> None:
         self._value: float | None = None
+        self.settings: dict[str, float] = {}
         self.false_alarm_rate: float | None = None
         self.guarantee = ""
         self.warning = ""
@@ -39,6 +43,7 @@ class Threshold(ABC):
 
     def fit(self, scores: FloatArray) -> Self:
         """Set the value from held-out normal scores, shape (n,)."""
+        self.guarantee = self.warning = ""
         if len(scores) == 0:
             raise DataError(f"threshold '{self.kind}' has no calibration rows to be fitted on")
         self.calibration_rows = len(scores)
@@ -59,6 +64,7 @@ class Threshold(ABC):
     def to_dict(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
+            "settings": dict(self.settings),
             "value": self.value,
             "false_alarm_rate": self.false_alarm_rate,
             "guarantee": self.guarantee,
@@ -68,8 +74,10 @@ class Threshold(ABC):
 
     @staticmethod
     def from_dict(stored: Mapping[str, Any]) -> "Threshold":
-        """The stored threshold; raises BundleError for an unknown kind, NotCalibrated without a
-        value."""
+        """The stored threshold, which fits again by the rule that it was fitted by.
+
+        Raises BundleError for an unknown kind, NotCalibrated without a value.
+        """
         if stored.get("kind") not in THRESHOLDS:
             known = ", ".join(THRESHOLDS)
             raise BundleError(f"threshold kind is {stored.get('kind')!r}; known are {known}")
@@ -80,7 +88,8 @@ class Threshold(ABC):
             or not math.isfinite(value)
         ):
             raise NotCalibrated(f"the stored threshold is {value!r}; a number is needed")
-        threshold = THRESHOLDS[stored["kind"]]()
+        # Bundles of earlier versions hold no settings.
+        threshold = THRESHOLDS[stored["kind"]](**stored.get("settings", {}))
         threshold._value = float(value)
         threshold.false_alarm_rate = stored["false_alarm_rate"]
         threshold.guarantee = stored["guarantee"]
@@ -94,35 +103,36 @@ class ConformalThreshold(Threshold):
 
     Its value is the ceil((n + 1)(1 - alpha))-th smallest of n calibration scores (Vovk, Gammerman
     and Shafer, "Algorithmic Learning in a Random World", 2005; the rule with +1 is exact for any
-    law of scores as long as rows are exchangeable). The target may be given as `alarms_per_day`
-    at one row every `sampling_period` seconds instead of `alpha`.
+    law of scores as long as rows are exchangeable). The target is `alpha`, or `alarms_per_day` at
+    one row every `sampling_period` seconds, never both; without either it is DEFAULT_ALPHA.
 
     With n < 1 / alpha - 1 there is no such threshold: the fitted exponential tail names it instead,
     without the guarantee, and `warning` says so. Raises ConfigurationError for a target that is
-    no rate.
+    no rate, for two targets, and for half of one.
     """
 
     kind = "conformal"
 
     def __init__(
         self,
-        alpha: float | None = 0.001,
+        alpha: float | None = None,
         alarms_per_day: float | None = None,
         sampling_period: float | None = None,
     ) -> None:
         super().__init__()
-        if alarms_per_day is not None:
-            if sampling_period is None or sampling_period <= 0:
+        if alarms_per_day is not None or sampling_period is not None:
+            if alpha is not None:
                 raise ConfigurationError(
-                    f"sampling_period is {sampling_period!r}; alarms_per_day needs the seconds "
-                    "between two rows, above 0"
+                    f"alpha is {alpha!r} beside alarms_per_day {alarms_per_day!r} and "
+                    f"sampling_period {sampling_period!r}; one target is needed"
                 )
-            alpha = alarms_per_day * sampling_period / SECONDS_PER_DAY
-        if alpha is None or not 0 < alpha < 1:
+            alpha = _share(alarms_per_day, sampling_period)
+        self.false_alarm_rate = DEFAULT_ALPHA if alpha is None else alpha
+        if not 0 < self.false_alarm_rate < 1:
             raise ConfigurationError(
                 f"the false alarm rate alpha is {alpha!r}; a number between 0 and 1 is needed"
             )
-        self.false_alarm_rate = alpha
+        self.settings = {"alpha": self.false_alarm_rate}
 
     def _fit(self, ordered: FloatArray) -> float:
         alpha = self.false_alarm_rate
@@ -145,6 +155,20 @@ class ConformalThreshold(Threshold):
         return ExponentialTail(ordered).quantile(alpha)
 
 
+def _share(alarms_per_day: float | None, sampling_period: float | None) -> float:
+    """The share of rows that `alarms_per_day` are."""
+    if sampling_period is None or not 0 < sampling_period < math.inf:
+        raise ConfigurationError(
+            f"sampling_period is {sampling_period!r}; alarms_per_day needs the seconds "
+            "between two rows, above 0"
+        )
+    if alarms_per_day is None:
+        raise ConfigurationError(
+            "alarms_per_day is None; sampling_period needs the alarms a day that are accepted"
+        )
+    return alarms_per_day * sampling_period / SECONDS_PER_DAY
+
+
 class QuantileThreshold(Threshold):
     """The score below which a share `quantile` of calibration scores lies, 95 % by custom."""
 
@@ -157,6 +181,7 @@ class QuantileThreshold(Threshold):
                 f"the quantile is {quantile!r}; a number between 0 and 1 is needed"
             )
         self.quantile = quantile
+        self.settings = {"quantile": quantile}
         self.false_alarm_rate = 1 - quantile
 
     def _fit(self, ordered: FloatArray) -> float:
@@ -175,9 +200,12 @@ class MadThreshold(Threshold):
 
     def __init__(self, deviations: float = 6.0) -> None:
         super().__init__()
-        if not deviations > 0:
-            raise ConfigurationError(f"deviations is {deviations!r}; a number above 0 is needed")
+        if not 0 < deviations < math.inf:
+            raise ConfigurationError(
+                f"deviations is {deviations!r}; a finite number above 0 is needed"
+            )
         self.deviations = deviations
+        self.settings = {"deviations": deviations}
 
     def _fit(self, ordered: FloatArray) -> float:
         median = float(np.median(ordered))

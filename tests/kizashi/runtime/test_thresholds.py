@@ -161,19 +161,61 @@ def test_alarms_per_day_become_a_rate_per_row(
     assert threshold.false_alarm_rate == pytest.approx(alpha)
 
 
-def test_alarms_per_day_come_before_alpha() -> None:
-    threshold = ConformalThreshold(0.001, alarms_per_day=24, sampling_period=60)
-    assert threshold.false_alarm_rate == pytest.approx(24 / 1440)
+def test_without_a_target_one_normal_row_in_a_thousand_may_be_an_alarm() -> None:
+    assert ConformalThreshold().false_alarm_rate == 0.001
 
 
-@pytest.mark.parametrize("alpha", [0, 1, -0.1, 1.5, math.nan, None])
-def test_an_alpha_that_is_no_rate_is_refused(alpha: float | None) -> None:
+def test_two_targets_are_refused() -> None:
+    message = "^alpha is 0.01 beside alarms_per_day 24 and sampling_period 60; one target is needed"
+    with pytest.raises(ConfigurationError, match=message):
+        ConformalThreshold(0.01, alarms_per_day=24, sampling_period=60)
+    with pytest.raises(ConfigurationError, match=r"one target is needed$"):
+        ConformalThreshold(0.01, sampling_period=60)
+
+
+def test_a_sampling_period_alone_is_refused() -> None:
+    message = "^alarms_per_day is None; sampling_period needs the alarms a day that are accepted$"
+    with pytest.raises(ConfigurationError, match=message):
+        ConformalThreshold(sampling_period=30)
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [
+        ConformalThreshold(0.2),
+        ConformalThreshold(None, 24, 60),
+        QuantileThreshold(0.5),
+        MadThreshold(1.0),
+    ],
+)
+def test_a_stored_threshold_fits_again_by_its_own_settings(threshold: Threshold) -> None:
+    restored = Threshold.from_dict(threshold.fit(SCORES).to_dict())
+    other = np.random.default_rng(5).exponential(size=700)
+    assert restored.fit(other).to_dict() == threshold.fit(other).to_dict()
+
+
+def test_a_threshold_stored_before_settings_were_is_still_read() -> None:
+    stored = MadThreshold().fit(SCORES).to_dict()
+    del stored["settings"]
+    assert Threshold.from_dict(stored).value == stored["value"]
+
+
+def test_fitting_again_on_enough_rows_takes_an_old_warning_back() -> None:
+    threshold = ConformalThreshold(0.01).fit(SCORES[:50])
+    assert threshold.warning
+    threshold.fit(SCORES)
+    assert threshold.warning == ""
+    assert threshold.guarantee.startswith("at most 1.0000% ")
+
+
+@pytest.mark.parametrize("alpha", [0, 1, -0.1, 1.5, math.nan])
+def test_an_alpha_that_is_no_rate_is_refused(alpha: float) -> None:
     message = f"^the false alarm rate alpha is {alpha!r}; a number between 0 and 1 is needed$"
     with pytest.raises(ConfigurationError, match=message):
         ConformalThreshold(alpha)
 
 
-@pytest.mark.parametrize("sampling_period", [None, 0, -1])
+@pytest.mark.parametrize("sampling_period", [None, 0, -1, math.nan, math.inf])
 def test_alarms_per_day_need_a_sampling_period(sampling_period: float | None) -> None:
     message = f"^sampling_period is {sampling_period!r}; alarms_per_day needs the seconds"
     with pytest.raises(ConfigurationError, match=message):
@@ -197,9 +239,9 @@ def test_a_quantile_outside_0_and_1_is_refused(quantile: float) -> None:
         QuantileThreshold(quantile)
 
 
-@pytest.mark.parametrize("deviations", [0, -3, math.nan])
+@pytest.mark.parametrize("deviations", [0, -3, math.nan, math.inf])
 def test_deviations_must_be_above_0(deviations: float) -> None:
-    message = f"^deviations is {deviations!r}; a number above 0 is needed$"
+    message = f"^deviations is {deviations!r}; a finite number above 0 is needed$"
     with pytest.raises(ConfigurationError, match=message):
         MadThreshold(deviations)
 
