@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 """The name of the logged model within its run."""
+LONGEST_NAME = 240
+"""MLflow takes metric names of 250 characters; a number may follow."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Run:
         if self._enabled:
             import mlflow
 
-            mlflow.log_metrics({name.replace(" ", "_"): value for name, value in metrics.items()})
+            mlflow.log_metrics(_allowed(metrics))
 
     def figure(self, figure: "Figure", name: str) -> None:
         """A picture, as `figures/NAME.png`."""
@@ -245,6 +247,23 @@ def git_state() -> dict[str, str]:
 def _git(*arguments: str) -> str:
     command = ["git", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _allowed(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics under names that MLflow takes: fault names are the user's and hold anything.
+
+    MLflow refuses most punctuation, paths and long names, and on Windows colons. Two names that
+    would become one are numbered.
+    """
+    named: dict[str, float] = {}
+    for name, value in metrics.items():
+        plain = allowed = re.sub(r"[^\w.-]+", "_", name)[:LONGEST_NAME]
+        number = 1
+        while allowed in named:
+            number += 1
+            allowed = f"{plain}_{number}"
+        named[allowed] = value
+    return named
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

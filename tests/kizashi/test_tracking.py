@@ -42,7 +42,15 @@ def recorded(store: Store) -> Any:
         figure = Figure()
         figure.subplots().plot([1, 2])
         run.figure(figure, "losses")
-        run.metrics({"labelled.faults.bearing wear.recall": 0.5})
+        run.metrics(
+            {
+                "labelled.faults.bearing wear.recall": 0.5,
+                "labelled.faults.wear (outer), 80 %.recall": 0.25,
+                "labelled.faults.wear [outer]; 80 %.recall": 0.75,
+                "/labelled.faults.摩耗 > 3/../4.recall": 0.125,
+                f"labelled.faults.{300 * 'x'}.recall": 1.0,
+            }
+        )
         run.tags(lineage(bundle, REPORT))
         run.model(bundle)
     assert run.run_id is not None
@@ -69,7 +77,13 @@ def test_each_loss_is_a_curve(store: Store, recorded: Any) -> None:
 def test_figures_and_metrics_are_recorded_under_names_that_mlflow_takes(
     store: Store, recorded: Any
 ) -> None:
-    assert recorded.data.metrics["labelled.faults.bearing_wear.recall"] == 0.5
+    assert {
+        "labelled.faults.bearing_wear.recall": 0.5,
+        "labelled.faults.wear_outer_80_.recall": 0.25,
+        "labelled.faults.wear_outer_80_.recall_2": 0.75,
+        "_labelled.faults.摩耗_3_.._4.recall": 0.125,
+    }.items() <= recorded.data.metrics.items()
+    assert 1.0 in [v for name, v in recorded.data.metrics.items() if "xxx" in name]
     files = MlflowClient(store.uri).list_artifacts(recorded.info.run_id, "figures")
     assert [file.path for file in files] == ["figures/losses.png"]
 

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from kizashi.runtime.detector import Detector
-
-mpl.use("Agg")
 
 
 def error_histogram(detector: Detector, faulty_scores: Sequence[float] = ()) -> Figure:
@@ -40,7 +37,7 @@ def error_histogram(detector: Detector, faulty_scores: Sequence[float] = ()) -> 
         )
     value = detector.threshold.value
     axes.axvline(value, color="black", linestyle="--", label=f"threshold {value:.4g}")
-    axes.set(xscale="log", yscale="log", xlabel="score (reconstruction error)", ylabel="rows")
+    axes.set(xscale="log", yscale="log", xlabel="score", ylabel="rows")
     axes.legend()
     return figure
 

@@ -15,6 +15,9 @@ from kizashi.runtime.detector import Detector
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+UNNAMED = "anomaly"
+"""The name of the fault of rows that are labelled without one."""
+
 Evaluation = dict[str, Any]
 """Nested names to numbers, as `artifacts/metrics.json` holds them."""
 
@@ -24,8 +27,8 @@ class LabelledRows:
     """Rows in order of time whose condition is known.
 
     `label_N` is True where a fault shows in the readings. `fault_N` names the fault that is present
-    and is empty where there is none; a row with a fault that does not show yet counts as neither
-    normal nor anomalous.
+    and is empty where there is none, or where a labelled row's fault has no name; a row with a
+    fault that does not show yet counts as neither normal nor anomalous.
     """
 
     rows_NF: FloatArray
@@ -57,20 +60,25 @@ def evaluate(
 def evaluate_normal(detector: Detector, holdout_NF: FloatArray) -> Evaluation:
     """False alarms on normal rows that nothing was fitted on, beside what was asked for."""
     windows_BTF = detector.windows(holdout_NF)
-    alarms = int(detector.decide(windows_BTF, detector.score(windows_BTF)).sum())
+    false_alarms = int(detector.decide(windows_BTF, detector.score(windows_BTF)).sum())
     threshold = detector.threshold
     result: Evaluation = {
         "rows": len(windows_BTF),
-        "false_alarms": alarms,
-        "false_alarm_rate": alarms / len(windows_BTF),
+        "false_alarms": false_alarms,
+        "false_alarm_rate": false_alarms / len(windows_BTF),
         "calibration_rows": threshold.calibration_rows,
         "threshold": threshold.value,
     }
     if threshold.false_alarm_rate is not None:
-        asked = threshold.false_alarm_rate
-        low, high = false_alarm_band(threshold.calibration_rows, len(windows_BTF), asked)
+        result["false_alarm_rate_asked"] = threshold.false_alarm_rate
+    # The law of the band is that of the conformal rank rule, which falls back to a fitted tail and
+    # then warns, and of exchangeable windows, which those that share rows are not.
+    lawful = threshold.kind == "conformal" and not threshold.warning
+    if threshold.false_alarm_rate is not None and lawful and detector.contract.window_length == 1:
+        low, high = false_alarm_band(
+            threshold.calibration_rows, len(windows_BTF), threshold.false_alarm_rate
+        )
         result |= {
-            "false_alarm_rate_asked": asked,
             "band_low": low,
             "band_high": high,
             "within_band": low <= result["false_alarm_rate"] <= high,
@@ -91,6 +99,7 @@ def evaluate_labelled(
         labelled.fault_N[last],
         labelled.judged_N[last],
     )
+    fault_B = np.where(label_B & (fault_B == ""), UNNAMED, fault_B)
     result = _detection(label_B[judged_B], score_B[judged_B], anomaly_B[judged_B])
     if limits is not None:
         by_limits_B = limits.exceeded(labelled.rows_NF[last])

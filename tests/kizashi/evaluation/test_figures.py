@@ -34,6 +34,7 @@ def test_the_histogram_counts_every_calibration_score_and_marks_the_threshold(
     figure = error_histogram(detector)
     counted = sum(bar.get_height() for bar in figure.axes[0].patches)  # type: ignore[attr-defined]
     assert counted == len(detector.calibration.scores)
+    assert figure.axes[0].get_xlabel() == "score"  # whatever the scorer
     (line,) = figure.axes[0].lines
     assert set(np.asarray(line.get_xdata())) == {detector.threshold.value}
     assert drawn(figure).startswith(b"\x89PNG")

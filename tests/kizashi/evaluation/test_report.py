@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,12 @@ from kizashi.evaluation.comparison import compare
 from kizashi.evaluation.report import LabelledRows, evaluate, numbers
 from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.detector import Detector
+from kizashi.runtime.thresholds import (
+    ConformalThreshold,
+    MadThreshold,
+    QuantileThreshold,
+    Threshold,
+)
 from tests.bundles import ANOMALOUS_ROW, press_line_bundle, press_line_rows
 
 FloatArray = npt.NDArray[np.float64]
@@ -57,6 +64,33 @@ def test_rows_like_those_of_calibration_fall_within_the_band(detector: Detector)
 def test_rows_unlike_those_of_calibration_fall_outside_the_band(detector: Detector) -> None:
     holdout_NF = press_line_rows(3000, seed=11) + np.array([0.0, 0.05, 0.0])
     assert evaluate(detector, holdout_NF)["holdout"]["within_band"] is False
+
+
+@pytest.mark.parametrize(
+    "threshold", [QuantileThreshold(0.99), MadThreshold(), ConformalThreshold(1e-5)]
+)
+def test_a_threshold_that_follows_no_beta_binomial_law_has_no_band(
+    detector: Detector, threshold: Threshold
+) -> None:
+    other = replace(detector, threshold=threshold.fit(detector.calibration.scores))
+    measured = evaluate(other, press_line_rows(200, seed=4))["holdout"]
+    assert not {"band_low", "band_high", "within_band"} & set(measured)
+    assert measured.get("false_alarm_rate_asked") == threshold.false_alarm_rate
+
+
+def test_windows_that_share_rows_have_no_band(windowed: Detector) -> None:
+    measured = evaluate(windowed, press_line_rows(200, seed=4))["holdout"]
+    assert not {"band_low", "band_high", "within_band"} & set(measured)
+    assert measured["false_alarm_rate_asked"] == 0.01
+
+
+def test_labelled_rows_whose_fault_nobody_named_are_measured_as_anomaly(detector: Detector) -> None:
+    labelled = labelled_rows((100, False, "", None), (30, True, "", ANOMALOUS_ROW))
+    limits = SensorLimits.fit(press_line_rows(), 0.01)
+    measured = evaluate(detector, press_line_rows(200), labelled, limits)["labelled"]
+    assert list(measured["faults"]) == ["anomaly"]
+    assert measured["faults"]["anomaly"]["faulty_rows"] == 30
+    assert measured["faults"]["anomaly"]["recall"] == 1
 
 
 def test_there_is_no_labelled_part_without_labelled_faults(detector: Detector) -> None:
