@@ -12,13 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE_SECONDS = 10.0
 REPRO = (sys.executable, "-m", "dvc", "repro")
 SERVICE = (sys.executable, "-m", "serving")
+CACHED = """
+from serving.settings import read_settings
+settings = read_settings()
+raise SystemExit(not (settings.cache / settings.key / "pointer.json").exists())
+"""
 
 
 class Stopped(Exception):
@@ -60,9 +64,19 @@ def _run(started: list[subprocess.Popen[bytes]]) -> int:
 
 
 def _cached_model() -> bool:
-    """Whether the service's cache holds a verified bundle, which it serves without the registry."""
-    cache = Path(os.environ.get("KIZASHI_CACHE") or ".kizashi")
-    return any(cache.glob("*/pointer.json"))
+    """Whether the service has a verified bundle in its cache, and so answers without the registry.
+
+    Asked in a process of its own, where `serving` is found as it is for the service; what is wrong
+    with a setting the service says itself.
+    """
+    asked = subprocess.run(
+        (sys.executable, "-c", CACHED),
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for this process to pass on
+    )
+    return asked.returncode == 0
 
 
 def _start(

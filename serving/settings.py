@@ -11,6 +11,7 @@ from kizashi.errors import ConfigurationError
 
 PREFIX = "KIZASHI_"
 REGISTRY_SCHEMES = ("models:/", "runs:/")
+SQLITE = "sqlite:///"
 
 
 def _model_uri(uri: str) -> str:
@@ -18,6 +19,12 @@ def _model_uri(uri: str) -> str:
     if "://" in uri and not uri.startswith(REGISTRY_SCHEMES):
         raise ValueError(uri)
     return uri
+
+
+def _absolute(tracking_uri: str) -> str:
+    """The same address for the same SQLite file, and another in another working folder."""
+    file = tracking_uri.removeprefix(SQLITE)
+    return tracking_uri if file == tracking_uri else f"{SQLITE}{Path(file).resolve()}"
 
 
 class Settings(BaseSettings):
@@ -66,9 +73,10 @@ class Settings(BaseSettings):
     def key(self) -> str:
         """Names what is followed: services that share a cache keep apart what they serve."""
         folder = self.bundle_folder
-        followed = (
-            f"{self.tracking_uri}\n{self.model_uri}" if folder is None else str(folder.resolve())
-        )
+        if folder is None:
+            followed = f"{_absolute(self.tracking_uri)}\n{self.model_uri}"
+        else:
+            followed = str(folder.resolve())
         return hashlib.sha256(followed.encode()).hexdigest()[:12]
 
 

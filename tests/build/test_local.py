@@ -1,7 +1,7 @@
 """`deploy/local.py`: the order of training and serving, and that nothing outlives it.
 
 `dvc` and `serving` are stand-ins found in the working folder, because the real ones take minutes;
-the journey with the real ones is an end-to-end test.
+the journey with the real ones is an end-to-end test. The settings are the real ones.
 """
 
 import os
@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-LOCAL = Path(__file__).parents[2] / "deploy" / "local.py"
+from serving.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+LOCAL = ROOT / "deploy" / "local.py"
 PATIENCE_SECONDS = 30
 
 SLEEP = "import time; time.sleep(600)"
@@ -42,15 +45,25 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start local.py beside a stand-in `dvc repro` and a stand-in service."""
     running: list[subprocess.Popen[str]] = []
 
-    def starter(*, repro: str, service: str = SERVICE, cached: bool) -> subprocess.Popen[str]:
+    def starter(
+        *, repro: str, service: str = SERVICE, cached: bool, key: str | None = None
+    ) -> subprocess.Popen[str]:
         for package, program in [("dvc", repro), ("serving", service)]:
             (tmp_path / package).mkdir()
-            (tmp_path / package / "__init__.py").touch()
+            # Behind the stand-in of the program lies the package itself, with its settings.
+            real = f"__path__.append({str(ROOT / package)!r})"
+            (tmp_path / package / "__init__.py").write_text(real)
             (tmp_path / package / "__main__.py").write_text(program)
         if cached:
-            (tmp_path / ".kizashi" / "kizashi").mkdir(parents=True)
-            (tmp_path / ".kizashi" / "kizashi" / "pointer.json").write_text("{}")
-        environment = {name: text for name, text in os.environ.items() if name != "KIZASHI_CACHE"}
+            own = Settings(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db").key
+            pointer = tmp_path / ".kizashi" / (key or own) / "pointer.json"
+            pointer.parent.mkdir(parents=True)
+            pointer.write_text("{}")
+        environment = {
+            name: text
+            for name, text in os.environ.items()
+            if not name.startswith(("KIZASHI_", "MLFLOW_"))
+        }
         running.append(
             subprocess.Popen(
                 [sys.executable, str(LOCAL)],
@@ -91,6 +104,16 @@ def test_without_a_cached_model_the_service_starts_after_repro(
 ) -> None:
     start(repro=SHORT_REPRO, cached=False)
     wait_for(tmp_path / "served-after-repro")
+    assert not (tmp_path / "served").exists()
+
+
+def test_what_another_service_has_in_the_same_cache_is_nothing_to_start_with(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    another = Settings(model_uri="models:/another").key
+    local = start(repro="raise SystemExit(7)", cached=True, key=another)
+    local.communicate(timeout=PATIENCE_SECONDS)
+    assert local.returncode == 7
     assert not (tmp_path / "served").exists()
 
 

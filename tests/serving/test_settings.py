@@ -74,6 +74,26 @@ def test_what_is_followed_has_a_key_of_its_own(tmp_path: Path) -> None:
     assert registry_elsewhere.key == Settings(model_uri=str(tmp_path)).key
 
 
+@pytest.mark.parametrize("model_uri", ["models:/kizashi", "press-line"])
+def test_two_checkouts_that_share_a_cache_have_keys_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_uri: str
+) -> None:
+    keys = set()
+    for checkout in ("one", "two"):
+        (tmp_path / checkout).mkdir()
+        monkeypatch.chdir(tmp_path / checkout)
+        keys.add(Settings(model_uri=model_uri).key)
+    assert len(keys) == 2
+
+
+def test_one_store_has_one_key_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    relative, absolute = "sqlite:///mlflow.db", f"sqlite:///{tmp_path}/mlflow.db"
+    assert Settings(tracking_uri=relative).key == Settings(tracking_uri=absolute).key
+
+
 @pytest.mark.parametrize("page", ["settings.md", "ja/settings.md"])
 def test_every_setting_has_a_heading_and_its_default_in_the_documentation(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
