@@ -3,12 +3,15 @@
 `mlflow.pyfunc.load_model("models:/kizashi@production")` and `mlflow models serve` end here.
 """
 
+import numbers
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from kizashi.errors import DataError
 from kizashi.runtime.bundle import load_bundle
@@ -27,18 +30,17 @@ class DetectorModel:
         """One `score` and `status` a row; rows before the first whole window have neither.
 
         A table's columns are matched by sensor name. Raises DataError for a missing sensor or a
-        value that is not a finite number.
+        value that is not a finite number; a number written as text is none, as in the service.
         """
         rows_NF = self._rows(model_input)
-        if not len(rows_NF):  # Spark sends empty batches
-            return pd.DataFrame({"score": np.empty(0), "status": np.empty(0, dtype=object)})
         score_N = np.full(len(rows_NF), np.nan)
         status_N = np.full(len(rows_NF), None, dtype=object)
-        windows_BTF = self.detector.windows(rows_NF)
-        first = len(rows_NF) - len(windows_BTF)
-        score_N[first:] = self.detector.score(windows_BTF)
-        anomaly_B = self.detector.decide(windows_BTF, score_N[first:])
-        status_N[first:] = np.where(anomaly_B, "anomaly", "normal")
+        first = self.detector.contract.window_length - 1
+        if len(rows_NF) > first:
+            windows_BTF = self.detector.windows(rows_NF)
+            score_N[first:] = self.detector.score(windows_BTF)
+            anomaly_B = self.detector.decide(windows_BTF, score_N[first:])
+            status_N[first:] = np.where(anomaly_B, "anomaly", "normal")
         return pd.DataFrame({"score": score_N, "status": status_N})
 
     def _rows(self, model_input: pd.DataFrame | npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -48,9 +50,11 @@ class DetectorModel:
         missing = [name for name in names if name not in model_input.columns]
         if missing:
             raise DataError(f"sensor '{missing[0]}' is missing; columns needed: {', '.join(names)}")
+        for name in names:
+            _require_numbers(name, model_input[name])
         try:
-            rows_NF = model_input[names].to_numpy(dtype=np.float64)
-        except (TypeError, ValueError) as error:
+            rows_NF = model_input[names].to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"a value is not a number: {error}") from error
         row, column = (index[:1] for index in np.nonzero(~np.isfinite(rows_NF)))
         if len(row):
@@ -71,6 +75,16 @@ class DetectorModel:
                 f"{array.shape[1]} values came; {len(names)} values ({', '.join(names)}) needed"
             )
         return array
+
+
+def _require_numbers(name: str, column: pd.Series) -> None:
+    """Raise DataError for the first cell that is neither a number nor missing."""
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        return
+    for row, cell in enumerate(column):
+        number = isinstance(cell, numbers.Real | Decimal) and not isinstance(cell, bool | np.bool_)
+        if not (number or cell is None or cell is pd.NA):
+            raise DataError(f"row {row}: sensor '{name}' is {cell!r}; a finite number is needed")
 
 
 def _load_pyfunc(data_path: str) -> DetectorModel:

@@ -1,5 +1,7 @@
 import shutil
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -124,9 +126,22 @@ def test_rows_before_the_first_whole_window_have_no_verdict(windowed: DetectorMo
     np.testing.assert_array_equal(predicted["score"][3:], expected)
 
 
-def test_fewer_rows_than_a_window_are_refused(windowed: DetectorModel) -> None:
-    with pytest.raises(DataError, match=r"^3 rows came; one window needs 4$"):
-        windowed.predict(press_line_rows(3))
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_fewer_rows_than_a_window_have_no_verdicts(windowed: DetectorModel, count: int) -> None:
+    predicted = windowed.predict(pd.DataFrame(press_line_rows(count), columns=NAMES))
+    assert predicted.columns.tolist() == ["score", "status"]
+    assert predicted["score"].isna().tolist() == [True] * count
+    assert predicted["status"].isna().tolist() == [True] * count
+
+
+@pytest.mark.parametrize(
+    "cells", [[Decimal("1.2"), 1, np.float32(1.1)], np.array([2, 1, 1], dtype=object)]
+)
+def test_any_kind_of_number_is_taken(bundle: Bundle, cells: Any) -> None:
+    rows = pd.DataFrame([cells], columns=NAMES, dtype=object)
+    predicted = DetectorModel(bundle.detector).predict(rows)
+    expected = DetectorModel(bundle.detector).predict(rows.astype(float))
+    pd.testing.assert_frame_equal(predicted, expected)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +151,26 @@ def test_fewer_rows_than_a_window_are_refused(windowed: DetectorModel) -> None:
             pd.DataFrame({"vibration": [1.0], "sound": [1.0]}),
             "sensor 'current' is missing; columns needed: vibration, current, sound",
         ),
-        (pd.DataFrame([[1.0, "n/a", 1.0]], columns=NAMES), "a value is not a number: "),
+        (
+            pd.DataFrame([[1.0, "n/a", 1.0]], columns=NAMES),
+            "row 0: sensor 'current' is 'n/a'; a finite number is needed",
+        ),
+        (
+            pd.DataFrame([[1.0, 1.0, 1.0], [1.0, "1.5", 1.0]], columns=NAMES),
+            "row 1: sensor 'current' is '1.5'; a finite number is needed",
+        ),
+        (
+            [[1.0, "1.5", 1.0]],
+            "row 0: sensor 'vibration' is '1.0'; a finite number is needed",
+        ),
+        (
+            pd.DataFrame([[1.0, 1.0, True]], columns=NAMES),
+            "row 0: sensor 'sound' is True; a finite number is needed",
+        ),
+        (
+            pd.DataFrame([[1.0, None, 1.0]], columns=NAMES, dtype=object),
+            "row 0: sensor 'current' is nan; a finite number is needed",
+        ),
         (
             pd.DataFrame([[1.0, 1.0, 1.0], [1.0, np.nan, 1.0]], columns=NAMES),
             "row 1: sensor 'current' is nan; a finite number is needed",

@@ -108,7 +108,8 @@ def load_bundle(folder: Path) -> Bundle:
 
     Raises BundleError when a file is missing or altered, or the format is not known.
     """
-    manifest = _parse(folder, MANIFEST, _read(folder, MANIFEST))
+    named = _read(folder, MANIFEST)
+    manifest = _parse(folder, MANIFEST, named)
     if manifest.get("format") != FORMAT:
         raise BundleError(
             f"bundle {folder}: format is {manifest.get('format')!r}; this version reads {FORMAT}"
@@ -121,7 +122,8 @@ def load_bundle(folder: Path) -> Bundle:
         if hashlib.sha256(content).hexdigest() != hashes.get(name):
             raise BundleError(f"bundle {folder}: {name} is not the file that was saved")
     try:
-        return _assemble(folder, contents)
+        # The manifest is not read again: it may have been replaced since.
+        return _assemble(folder, contents, hashlib.sha256(named).hexdigest())
     except (BundleError, NotCalibrated):
         raise
     except KizashiError as error:
@@ -130,7 +132,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"bundle {folder}: cannot be read: {error!r}") from error
 
 
-def _assemble(folder: Path, contents: Mapping[str, bytes]) -> Bundle:
+def _assemble(folder: Path, contents: Mapping[str, bytes], name: str) -> Bundle:
     with np.load(io.BytesIO(contents["arrays.npz"]), allow_pickle=False) as stored:
         arrays = dict(stored)
     parts = _with_arrays(_parse(folder, "detector.json", contents["detector.json"]), arrays)
@@ -145,7 +147,7 @@ def _assemble(folder: Path, contents: Mapping[str, bytes]) -> Bundle:
     )
     return Bundle(
         detector=detector,
-        hash=bundle_hash(folder),
+        hash=name,
         folder=folder,
         example=np.array(example["values"], dtype=np.float64),
         example_score=float(example["score"]),

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from kizashi.errors import BundleError, NotCalibrated
-from kizashi.runtime.bundle import FILES, MANIFEST, bundle_hash, load_bundle, save_bundle
+from kizashi.runtime import bundle as bundle_module
+from kizashi.runtime.bundle import (
+    FILES,
+    MANIFEST,
+    Bundle,
+    bundle_hash,
+    load_bundle,
+    save_bundle,
+)
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.scaling import SCALERS
@@ -327,6 +335,20 @@ def test_a_bundle_that_scores_its_example_differently_is_refused(
     bundle = load_bundle(folder)
     with pytest.raises(BundleError, match=f"bundle {bundle.hash[:12]} scores its own example "):
         bundle.check_example()
+
+
+def test_a_bundle_bears_the_hash_of_the_manifest_it_was_checked_by(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may replace the manifest while the bundle is being read."""
+    known, assemble = bundle_hash(folder), bundle_module._assemble
+
+    def replaced(*parts: Any) -> Bundle:
+        (folder / "manifest.json").write_text("{}")
+        return assemble(*parts)
+
+    monkeypatch.setattr(bundle_module, "_assemble", replaced)
+    assert load_bundle(folder).hash == known
 
 
 def test_a_network_that_answers_nan_is_found_by_the_example(folder: Path) -> None:
