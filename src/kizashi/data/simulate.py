@@ -20,8 +20,6 @@ import pandas as pd
 Floats = npt.NDArray[np.float64]
 
 SENSORS = ("vibration", "current", "sound")
-UNITS = {"vibration": "mm/s", "current": "A", "sound": "Pa"}
-INSTRUMENT_LIMITS = {"vibration": (0.0, 20.0), "current": (0.0, 10.0), "sound": (0.0, 20.0)}
 # About the same share of each sensor's spread, so that no sensor drowns the others once scaled.
 NOISE = {"vibration": 0.033, "current": 0.010, "sound": 0.023}
 # About six noise standard deviations: less than this a technician would not call a change.

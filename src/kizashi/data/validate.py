@@ -87,17 +87,6 @@ class Validation:
         )
 
 
-def validate(
-    frame: pd.DataFrame,
-    contract: DataContract,
-    timestamp: str | None,
-    max_bad_share: float = 0.01,
-    labelled: bool = False,
-) -> Validation:
-    """`examine` the table and require it to be usable; raises DataError if it is not."""
-    return examine(frame, contract, timestamp, labelled).require_usable(max_bad_share)
-
-
 def examine(
     frame: pd.DataFrame, contract: DataContract, timestamp: str | None, labelled: bool = False
 ) -> Validation:

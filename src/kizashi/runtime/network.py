@@ -8,10 +8,6 @@ import onnxruntime
 
 from kizashi.errors import BundleError
 
-WINDOWS_AT_ONCE = 16_384
-"""Large inputs go through in pieces of this many windows: memory stays bounded, and larger pieces
-are no faster."""
-
 
 class Network(Protocol):
     """Rebuilds scaled windows."""

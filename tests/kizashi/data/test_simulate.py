@@ -7,21 +7,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from kizashi.data.simulate import (
-    INSTRUMENT_LIMITS,
     NOISE,
     PERIOD_SECONDS,
     ROWS_PER_DAY,
     SENSORS,
     TOLERANCE,
-    UNITS,
     PressLineSample,
     healthy_readings,
     simulate_press_line,
     write_sample,
 )
 
+CHECKOUT = Path(__file__).parents[3]
+CONFIGURED = OmegaConf.load(CHECKOUT / "conf" / "data" / "press_line.yaml").sensors
 FAULTS = {"bearing_wear", "overload", "looseness", "stuck_sensor", "lubrication_loss"}
 
 
@@ -99,8 +100,8 @@ def test_fourteen_normal_days_are_followed_by_four_labelled_ones(sample: PressLi
 
 def test_every_reading_lies_within_the_instrument_limits(sample: PressLineSample) -> None:
     for frame in sample:
-        for sensor, (low, high) in INSTRUMENT_LIMITS.items():
-            assert frame[sensor].between(low, high).all()
+        for sensor in CONFIGURED:
+            assert frame[sensor.name].between(sensor.low, sensor.high).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -222,6 +223,11 @@ def test_limits_per_sensor_find_some_faulty_rows_but_at_most_six_in_ten(seed: in
 
 @pytest.mark.parametrize("page", ["docs/sample-data.md", "docs/ja/sample-data.md"])
 def test_the_documented_noise_and_tolerances_are_those_of_the_simulator(page: str) -> None:
-    text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
-    for sensor, unit in UNITS.items():
-        assert f"| {NOISE[sensor]:.3f} {unit} | {TOLERANCE[sensor]:.2f} {unit} |" in text
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    for sensor in CONFIGURED:
+        noise, tolerance = NOISE[sensor.name], TOLERANCE[sensor.name]
+        assert f"| {noise:.3f} {sensor.unit} | {tolerance:.2f} {sensor.unit} |" in text
+
+
+def test_the_configured_sensors_are_those_of_the_simulator() -> None:
+    assert tuple(sensor.name for sensor in CONFIGURED) == SENSORS

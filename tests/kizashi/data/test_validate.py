@@ -9,11 +9,22 @@ from hypothesis import strategies as st
 
 from kizashi.data.load import read_table
 from kizashi.data.report import FINDINGS_SHOWN
-from kizashi.data.validate import Validation, examine, validate
+from kizashi.data.validate import Validation, examine
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract, Sensor
 
 CONTRACT = DataContract((Sensor("pressure", "bar", 0, 20), Sensor("flow", "l/min")))
+
+
+def validate(
+    frame: pd.DataFrame,
+    contract: DataContract,
+    timestamp: str | None,
+    max_bad_share: float = 0.01,
+    labelled: bool = False,
+) -> Validation:
+    """The validation of a table whose rows must be usable."""
+    return examine(frame, contract, timestamp, labelled).require_usable(max_bad_share)
 
 
 def table(rows: int = 400) -> pd.DataFrame:
