@@ -6,8 +6,9 @@
     network.onnx       the network
     example.json       a normal window and its score on the machine that made the bundle
 
-It carries no run id, commit or time: the same data, config and seed give the same hash. It names
-its parts by kinds from closed tables, never by import path, so it cannot name code to run.
+It carries no run id, commit or time: on one machine with the same packages, the same data, config
+and seed give the same hash (another processor rounds differently). It names its parts by kinds from
+closed tables, never by import path, so it cannot name code to run.
 """
 
 import hashlib
