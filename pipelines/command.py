@@ -4,13 +4,14 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,6 +21,17 @@ from kizashi.errors import ConfigurationError, KizashiError
 
 FILES = {"input", "output", "out", "cases", "data.path", "data.labelled", "model.uri"}
 """Settings that name a file or folder."""
+WANTED = {
+    "int_": "a whole number",
+    "float_": "a number",
+    "bool_": "true or false",
+    "string_": "a text",
+    "is_instance_of": "a list",
+    "sequence_": "a list",
+    "list_": "a list",
+    "dict_": "names with values",
+}
+"""What a setting must be, in words, by the kind of pydantic's error."""
 SPECIAL = re.compile(r"[\s()\[\]{}='\"]")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -49,11 +61,34 @@ def command(root: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             if {"--help", "-h"} & set(sys.argv[1:]):
                 print(sys.modules[main.__module__].__doc__, end="\n\n")
             sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
+            _require_settings(root, sys.argv[1:])
             run()
 
         return entry
 
     return decorate
+
+
+def _require_settings(root: str, arguments: Sequence[str]) -> None:
+    """End the command with one sentence where Hydra would say a page about an unknown setting.
+
+    Sweeps and Hydra's own flags are left to Hydra.
+    """
+    if any(argument.startswith("-") for argument in arguments):
+        return
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            hydra.compose(root, overrides=list(arguments))
+    except HydraException as error:
+        what, _, _ = str(error).partition("Config search path")
+        what, _, _ = what.partition("To append to your config")
+        sentences = re.sub(
+            r"Could not override ('.*?')\.", r"\1 is no setting", " ".join(what.split())
+        )
+        print(
+            f"{Path(sys.argv[0]).stem}: {sentences} (--help lists what there is)", file=sys.stderr
+        )
+        raise SystemExit(1) from None
 
 
 def quoted(argument: str) -> str:
@@ -107,8 +142,12 @@ def checked(name: str, value: object, wanted: Any) -> Any:
     try:
         return TypeAdapter(wanted).validate_python(value)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
-        raise ConfigurationError(f"{name} is {value!r}: {reason}") from None
+        first = error.errors()[0]
+        wanted_words = next(
+            (words for kind, words in WANTED.items() if first["type"].startswith(kind)),
+            first.get("ctx", {}).get("expected", first["msg"].lower()),
+        )
+        raise ConfigurationError(f"{name} is {value!r}; {wanted_words} is needed") from None
 
 
 def setting(config: DictConfig, name: str, wanted: Any) -> Any:

@@ -10,9 +10,7 @@ from omegaconf import DictConfig
 from kizashi.data.source import DataSource
 from kizashi.data.validate import examine
 from kizashi.evaluation.report import evaluate
-from kizashi.training.fit import NormalRows, fit_bundle
 from pipelines.command import build, command, setting
-from pipelines.recipe import recipe
 from pipelines.rows import labelled_rows, readings
 from pipelines.tables import print_evaluation
 
@@ -20,7 +18,8 @@ from pipelines.tables import print_evaluation
 @command("fit")
 def main(config: DictConfig) -> None:
     source: DataSource = build(config.data)
-    split, parts, output = build(config.split), recipe(config), setting(config, "output", str)
+    split, output = build(config.split), setting(config, "output", str)
+    setting(config, "seed", int)
     frame = source.normal()
     contract = source.contract(frame, setting(config, "window.length", int))
     time = source.time_column(frame)
@@ -32,6 +31,9 @@ def main(config: DictConfig) -> None:
         print(f"{len(normal.quarantine):,} bad rows are left out; they are in {quarantine}:")
         for finding in normal.report["findings"]["first"][:5]:
             print(f"  {finding['detail']}")
+    print(f"sensors: {', '.join(contract.names)}; time: {time or 'none, rows in order'}")
+    if normal.report["ignored_columns"]:
+        print(f"ignored columns: {', '.join(normal.report['ignored_columns'])}")
     for warning in normal.report["warnings"]:
         print(f"warning: {warning}")
     rows = {
@@ -39,6 +41,11 @@ def main(config: DictConfig) -> None:
         for name, part in split(normal.rows, contract.window_length).items()
     }
     holdout_NF = rows.pop("holdout")
+    # Torch and Lightning take seconds to import: what is wrong without them is said before.
+    from kizashi.training.fit import NormalRows, fit_bundle
+    from pipelines.recipe import recipe
+
+    parts = recipe(config)
     bundle = fit_bundle(parts, contract, NormalRows(**rows), Path(output))
     found = source.labelled_rows()
     labelled = None

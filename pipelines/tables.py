@@ -23,7 +23,9 @@ def print_evaluation(evaluation: Evaluation, bundle: Bundle) -> None:
         f"false alarms on {holdout['rows']:,} holdout rows: {holdout['false_alarm_rate']:.3%}",
         highlight=False,
     )
-    if holdout.get("band_high", 1.0) < 1.0:
+    if "band_low" not in holdout and holdout.get("false_alarm_rate_asked") is not None:
+        console.print(f"  asked for {holdout['false_alarm_rate_asked']:.3%}", highlight=False)
+    if "band_low" in holdout:
         console.print(
             f"  asked for {holdout['false_alarm_rate_asked']:.3%}; 95 % of such splits fall "
             f"between {holdout['band_low']:.3%} and {holdout['band_high']:.3%}",

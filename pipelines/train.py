@@ -9,23 +9,23 @@ One process and one MLflow run. Change anything on the command line, or sweep wi
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from kizashi.evaluation.figures import error_histogram, loss_curves
 from kizashi.evaluation.report import LabelledRows, evaluate, numbers
 from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.bundle import Bundle
 from kizashi.tracking import Run, Tracking, lineage, start_run
-from kizashi.training.fit import NormalRows, fit_bundle
 from pipelines.command import artifacts, build, command, settings_of
-from pipelines.recipe import recipe
 from pipelines.rows import labelled_part, part_rows
 from pipelines.stages import StageFiles, write_json
 from pipelines.tables import print_evaluation
+
+if TYPE_CHECKING:
+    from kizashi.training.fit import NormalRows
 
 NORMAL_PARTS = ("train", "validation", "calibration")
 
@@ -33,6 +33,10 @@ NORMAL_PARTS = ("train", "validation", "calibration")
 @command("config")
 def main(config: DictConfig) -> None:
     tracking: Tracking = build(config.tracking)
+    # Torch and Lightning take seconds to import: help and unknown settings do not wait for them.
+    from kizashi.training.fit import NormalRows, fit_bundle
+    from pipelines.recipe import recipe
+
     parts = recipe(config)
     # What a sweep reads was made by `dvc repro`; what it writes is its own.
     inputs, outputs = StageFiles(Path(config.artifacts)), StageFiles(artifacts(config))
@@ -61,7 +65,7 @@ def main(config: DictConfig) -> None:
     print_evaluation(evaluation, bundle)
 
 
-def _limits(rows: NormalRows, bundle: Bundle) -> SensorLimits:
+def _limits(rows: "NormalRows", bundle: Bundle) -> SensorLimits:
     """Limits per sensor from all normal rows, at the false alarm rate of the detector."""
     normal_NF = np.concatenate([rows.train, rows.validation, rows.calibration])
     return SensorLimits.fit(normal_NF, bundle.detector.threshold.false_alarm_rate or 0.001)
@@ -80,6 +84,8 @@ def _log_figures(
     losses: Mapping[str, list[float]],
     folder: Path,
 ) -> None:
+    from kizashi.evaluation.figures import error_histogram, loss_curves
+
     detector = bundle.detector
     faulty = []
     if labelled is not None:

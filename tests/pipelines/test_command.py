@@ -118,49 +118,49 @@ def test_an_unknown_option_ends_with_those_there_are(shell: Shell, group: str) -
 
 
 WRONG_VALUES = [
-    ("train", ["model.latent=abc"], "model.latent is 'abc': "),
+    ("train", ["model.latent=abc"], "model.latent is 'abc'; "),
     ("train", ["model.latent=0"], "model: latent is 0; a whole number from 1 is needed"),
-    ("train", ["model.latent=1.5"], "model.latent is 1.5: "),
-    ("train", ["model.hidden=64"], "model.hidden is 64: "),
+    ("train", ["model.latent=1.5"], "model.latent is 1.5; "),
+    ("train", ["model.hidden=64"], "model.hidden is 64; "),
     ("train", ["model.hidden=[64,0]"], "model: hidden is [64, 0]; widths from 1 are needed"),
     ("train", ["threshold.alpha=2"], "threshold: the false alarm rate alpha is 2.0; "),
-    ("train", ["threshold.alpha=small"], "threshold.alpha is 'small': "),
+    ("train", ["threshold.alpha=small"], "threshold.alpha is 'small'; "),
     ("train", ["threshold=quantile", "threshold.quantile=1"], "threshold: the quantile is 1.0; "),
     ("train", ["threshold=mad", "threshold.deviations=-1"], "threshold: deviations is -1.0; "),
     ("train", ["threshold.alarms_per_day=5"], "threshold: sampling_period is None; "),
-    ("train", ["trainer.max_epochs=many"], "trainer.max_epochs is 'many': "),
+    ("train", ["trainer.max_epochs=many"], "trainer.max_epochs is 'many'; "),
     ("train", ["trainer.batch_size=0"], "trainer: batch_size is 0; "),
-    ("train", ["trainer.accelerator=tpu"], "trainer.accelerator is 'tpu': "),
-    ("train", ["trainer.progress=perhaps"], "trainer.progress is 'perhaps': "),
+    ("train", ["trainer.accelerator=tpu"], "trainer.accelerator is 'tpu'; "),
+    ("train", ["trainer.progress=perhaps"], "trainer.progress is 'perhaps'; "),
     ("train", ["+model.width=3"], "model.width is unknown; there are: hidden, latent"),
     ("train", ["+scaler.width=3"], "scaler.width is unknown"),
-    ("train", ["tracking.enabled=perhaps"], "tracking.enabled is 'perhaps': "),
-    ("train", ["seed=abc"], "seed is 'abc': "),
+    ("train", ["tracking.enabled=perhaps"], "tracking.enabled is 'perhaps'; "),
+    ("train", ["seed=abc"], "seed is 'abc'; "),
     ("train", ["artifacts=nowhere"], " does not exist; run the stages before this one: dvc"),
     ("validate", ["data.max_bad_share=2"], "data: max_bad_share is 2.0; "),
-    ("validate", ["data.max_bad_share=abc"], "data.max_bad_share is 'abc': "),
-    ("validate", ["data.path=null"], "data.path is None: "),
+    ("validate", ["data.max_bad_share=abc"], "data.max_bad_share is 'abc'; "),
+    ("validate", ["data.path=null"], "data.path is None; "),
     ("validate", ["data.path=nowhere.csv"], "nowhere.csv"),
-    ("validate", ["data.sensors=abc"], "data.sensors is 'abc': "),
-    ("split", ["split.train=abc"], "split.train is 'abc': "),
+    ("validate", ["data.sensors=abc"], "data.sensors is 'abc'; "),
+    ("split", ["split.train=abc"], "split.train is 'abc'; "),
     ("split", ["split.train=0.9"], "split: the shares train 0.9"),
     ("split", ["split.gap=-1"], "split: gap is -1; "),
     ("split", [], "artifacts/validated/normal.parquet does not exist; "),
     ("register", [], "artifacts/bundle"),
-    ("simulate", ["seed=abc"], "seed is 'abc': "),
-    ("simulate", ["output=null"], "output is None: "),
+    ("simulate", ["seed=abc"], "seed is 'abc'; "),
+    ("simulate", ["output=null"], "output is None; "),
     ("promote", [], "version is missing; use: python -m pipelines.promote version=N"),
-    ("promote", ["version=[1]"], "version is [1]: "),
+    ("promote", ["version=[1]"], "version is [1]; "),
     ("promote", ["version=3"], "model 'kizashi' has no version 3; there are: none"),
     ("promote", ["version=candidate"], "model 'kizashi' has no alias 'candidate'"),
-    ("promote", ["name=null", "version=1"], "name is None: "),
+    ("promote", ["name=null", "version=1"], "name is None; "),
     ("rollback", [], "model 'kizashi' has no production version to roll back from"),
-    ("rollback", ["tracking.uri=[1]"], "tracking.uri is [1]: "),
+    ("rollback", ["tracking.uri=[1]"], "tracking.uri is [1]; "),
     ("fit", [], "output is missing; give it as output="),
     ("fit", ["output=model", "data.path=nowhere.csv"], "nowhere.csv"),
     ("fit", ["output=model", "window.length=0", "data.path=rows.csv"], "window length is 0; "),
     ("fit", ["output=model", "window.length=abc", "data.path=rows.csv"], "window.length is 'abc'"),
-    ("fit", ["output=model", "seed=1.5"], "seed is 1.5: "),
+    ("fit", ["output=model", "seed=1.5"], "seed is 1.5; "),
     ("score", [], "input is missing; give it as input="),
     ("score", ["input=nowhere.csv", "output=scores.csv"], "nowhere.csv"),
 ]
@@ -199,14 +199,14 @@ def test_building_checks_each_value_against_the_constructor() -> None:
     )
     assert build(config.threshold).deviations == 4.0
     config.threshold.deviations = "four"
-    with pytest.raises(ConfigurationError, match=r"^threshold\.deviations is 'four': "):
+    with pytest.raises(ConfigurationError, match=r"^threshold\.deviations is 'four'; "):
         build(config.threshold)
 
 
 def test_a_setting_is_taken_by_its_dotted_name_and_checked() -> None:
     config = OmegaConf.create({"window": {"length": 3}})
     assert setting(config, "window.length", int) == 3
-    with pytest.raises(ConfigurationError, match=r"^window\.length is 3: "):
+    with pytest.raises(ConfigurationError, match=r"^window\.length is 3; "):
         setting(config, "window.length", str)
 
 
@@ -216,7 +216,7 @@ def test_a_setting_is_taken_by_its_dotted_name_and_checked() -> None:
 def test_a_value_of_another_type_is_refused_with_its_name(value: object, wanted: type) -> None:
     with pytest.raises(ConfigurationError) as refused:
         checked("group.key", value, wanted)
-    assert str(refused.value).startswith(f"group.key is {value!r}: ")
+    assert str(refused.value).startswith(f"group.key is {value!r}; ")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ The p-value is exact as long as new normal rows are exchangeable with the calibr
 cannot be smaller than 1 / (n + 1); beyond that a fitted tail tells two extreme scores apart.
 """
 
-from typing import Self
-
 import numpy as np
 import numpy.typing as npt
 
@@ -62,11 +60,6 @@ class Calibration:
             raise DataError("a calibration score is not finite; the network or scaler is broken")
         self.scores = ordered
         self.tail = ExponentialTail(ordered)
-
-    @classmethod
-    def fit(cls, scores: npt.ArrayLike) -> Self:
-        """Keep the scores of held-out normal windows, shape (n,)."""
-        return cls(scores)
 
     def p_value(self, score_B: FloatArray) -> FloatArray:
         """(1 + number of calibration scores at least as large) / (n + 1), shape (B,).

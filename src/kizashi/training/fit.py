@@ -85,7 +85,7 @@ def fit_bundle(
         scaler=recipe.scaler,
         network=onnx,
         scorer=recipe.scorer,
-        calibration=Calibration.fit(scores),
+        calibration=Calibration(scores),
         threshold=recipe.threshold.fit(scores),
     )
     return save_bundle(detector, model, _typical_window(calibration_BTF, scores), folder)

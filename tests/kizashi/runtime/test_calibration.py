@@ -104,7 +104,7 @@ def test_a_calibration_score_that_is_not_finite_is_refused(broken: float) -> Non
 
 def test_calibration_scores_are_kept_in_order_and_their_source_untouched() -> None:
     scores = np.array([2.0, 3.0, 1.0])
-    assert Calibration.fit(scores).scores.tolist() == [1.0, 2.0, 3.0]
+    assert Calibration(scores).scores.tolist() == [1.0, 2.0, 3.0]
     assert scores.tolist() == [2.0, 3.0, 1.0]
 
 
