@@ -23,7 +23,7 @@ from kizashi.errors import ConfigurationError, KizashiError, RegistryUnreachable
 from kizashi.registry import DEFAULT_NAME, ModelVersion, Registry
 from serving.cache import INCOMING, Cache, Refused, Status, now
 from serving.follower_lock import take_lock
-from serving.settings import Settings, read_settings
+from serving.settings import SQLITE, Settings, read_settings
 from serving.sources import FolderSource, Reach, Source, Target
 
 REFUSED_AGAIN_SECONDS = 30.0
@@ -49,7 +49,7 @@ class RegistrySource:
         self._notes: tuple[str, float, list[str]] | None = None
 
     def resolve(self) -> Target:
-        store = self.registry.uri.removeprefix("sqlite:///")
+        store = self.registry.uri.removeprefix(SQLITE)
         if store != self.registry.uri and not Path(store).exists():
             # MLflow would make an empty one, which takes seconds and helps nobody.
             raise RegistryUnreachable(f"the registry {store} does not exist yet")
@@ -227,12 +227,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif take_lock(follower.cache.lock_file) is None:
         log.info("another follower runs already")
         return 0
+    store = store_of(settings)
     try:
         while True:
             follower.check()
             time.sleep(settings.poll_seconds)
+            if (now_there := store_of(settings)) is None or now_there == store:
+                continue
+            if store is not None:
+                log.info("the registry's file was replaced; starting again on the new one")
+                again = sys.argv[1:] if arguments is None else arguments
+                os.execv(sys.executable, [sys.executable, "-m", "serving.follower", *again])
+            store = now_there
     except KeyboardInterrupt:
         return 0
+
+
+def store_of(settings: Settings) -> tuple[int, int] | None:
+    """Which file a SQLite registry is, None where there is none.
+
+    MLflow keeps its connection to a file that was deleted and made anew, and would go on reading
+    the old one.
+    """
+    file = settings.tracking_uri.removeprefix(SQLITE)
+    if settings.bundle_folder is not None or file == settings.tracking_uri:
+        return None
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _end_with_parent() -> None:

@@ -82,6 +82,9 @@ def _model(served: Served) -> ReadyModel:
     return ReadyModel(bundle=served.bundle.hash, **fields)
 
 
+UNREACHABLE = "the registry cannot be reached"
+
+
 def _notes(detectors: Detectors, follower: FollowerProcess, status: Status | None) -> list[str]:
     notes = []
     if detectors.problem is not None:
@@ -91,7 +94,8 @@ def _notes(detectors: Detectors, follower: FollowerProcess, status: Status | Non
     if status is None:
         return notes
     if status.registry == "unreachable":
-        notes.append("the registry cannot be reached; the last good bundle is served")
+        held = detectors.current is not None
+        notes.append(f"{UNREACHABLE}; the last good bundle is served" if held else UNREACHABLE)
     if status.problem is not None:
         notes.append(status.problem)
     if status.refused is not None:

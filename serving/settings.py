@@ -1,6 +1,7 @@
 """Every setting of the service, read from environment variables; docs/settings.md explains each."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,14 @@ from kizashi.errors import ConfigurationError
 
 PREFIX = "KIZASHI_"
 REGISTRY_SCHEMES = ("models:/", "runs:/")
+REGISTRY_URI = re.compile(r"models:/[^/@]+(@[^/@]+|/[^/@]+)?|runs:/[^/]+/.+")
 SQLITE = "sqlite:///"
 
 
 def _model_uri(uri: str) -> str:
     """Refuse an address that names neither a registered model, a run nor a folder."""
-    if "://" in uri and not uri.startswith(REGISTRY_SCHEMES):
+    scheme = uri.startswith(REGISTRY_SCHEMES)
+    if ("://" in uri and not scheme) or (scheme and not REGISTRY_URI.fullmatch(uri)):
         raise ValueError(uri)
     return uri
 

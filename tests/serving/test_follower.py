@@ -1,5 +1,9 @@
+import os
 import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -242,3 +246,35 @@ def test_a_follower_ends_when_its_worker_is_gone(settings: Settings, press_line:
     assert process.stdin is not None
     process.stdin.close()  # what the kernel does for a worker that was killed
     assert process.wait(30) == 0
+
+
+def test_a_registry_file_that_was_made_anew_is_read_anew(tmp_path: Path) -> None:
+    store = tmp_path / "mlflow.db"
+    store.write_text("no database")
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": f"sqlite:///{store}",
+        "KIZASHI_MODEL_URI": "models:/kizashi",
+        "KIZASHI_CACHE": str(tmp_path / "cache"),
+        "KIZASHI_POLL_SECONDS": "0.1",
+    }
+    command = [sys.executable, "-m", "serving.follower"]
+    log = tmp_path / "log"
+    with log.open("w") as stderr, subprocess.Popen(command, env=environment, stderr=stderr) as one:
+        try:
+            wait_for(lambda: "failed" in log.read_text())
+            store.unlink()
+            (tmp_path / "new").write_text("no database either")
+            (tmp_path / "new").rename(store)
+            wait_for(lambda: "was replaced" in log.read_text())
+            wait_for(lambda: log.read_text().count(" failed: ") == 2)
+            assert one.poll() is None
+        finally:
+            one.terminate()
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -40,6 +40,8 @@ def test_an_empty_variable_is_as_if_absent(monkeypatch: pytest.MonkeyPatch) -> N
         ("KIZASHI_POLL_SECONDS", "nan", "a number of seconds from 0.1 to 3600"),
         ("KIZASHI_MAX_BODY_BYTES", "1", "a whole number of bytes from 1024"),
         ("KIZASHI_MODEL_URI", "s3://bucket/model", "models:/NAME, .* or a bundle folder"),
+        ("KIZASHI_MODEL_URI", "models:/", "models:/NAME, .* or a bundle folder"),
+        ("KIZASHI_MODEL_URI", "runs:/abc", "models:/NAME, .* or a bundle folder"),
     ],
 )
 def test_a_wrong_value_ends_with_one_sentence_naming_variable_value_and_what_is_allowed(
