@@ -32,6 +32,8 @@ PRODUCTION = "production"
 CANDIDATE = "candidate"
 LEGACY_STAGE = "Production"
 BUNDLE_HASH = "bundle_hash"
+NO_ANSWER = re.compile("Max retries exceeded|Connection refused|timed out")
+"""In the text of whatever a dead server makes MLflow raise."""
 PROMOTED_AT = "promoted_at"
 """Milliseconds since 1970, as MLflow's own times."""
 PROMOTIONS = "promotions"
@@ -351,6 +353,8 @@ class Registry:
             place, reason = without_password(self.uri), without_password(reason)
             if _is_absence(error):
                 raise RegistryError(f"the registry at {place} answered: {reason}") from error
+            if NO_ANSWER.search(reason):
+                raise RegistryUnreachable(f"the registry at {place} does not answer") from error
             raise RegistryUnreachable(f"the registry at {place} failed: {reason}") from error
 
 
