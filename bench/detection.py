@@ -35,7 +35,7 @@ from rich.progress import (
 from bench.cases import CaseFolder, Kind, find_cases
 from bench.outcome import Method, rate_text
 from bench.peers import require_peers
-from bench.results import Record, Results, failed, key_of, measured, names_of
+from bench.records import Record, Results, failed, key_of, measured, names_of
 from bench.summary import summary
 from pipelines.command import command, setting
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import wilcoxon
 
-from bench.results import BAND
+from bench.records import BAND
 
 MEASURES = ("auroc", "auprc")
 COMPARED_WITH = "pyod_knn"

@@ -4,7 +4,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bench.results import NUMBERS
+from bench.records import NUMBERS
 from bench.summary import by_case, paired_p, ranks, summary, wins
 
 

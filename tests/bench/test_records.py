@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from bench.cases import Case, find_cases
 from bench.outcome import Method, Outcome
-from bench.results import NAMES, Record, Results, failed, key_of, measured
+from bench.records import NAMES, Record, Results, failed, key_of, measured
 from kizashi.errors import DataError
 from kizashi.runtime.thresholds import ConformalThreshold
 from pipelines.command import CONF
