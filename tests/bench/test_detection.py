@@ -13,7 +13,7 @@ from bench.detection import all_methods, with_folder
 from kizashi.errors import ConfigurationError
 from pipelines.command import CONF
 from tests.bench.made_cases import make_case
-from tests.bench.test_results import configured
+from tests.bench.test_records import configured
 
 ROOT = Path(__file__).parents[2]
 

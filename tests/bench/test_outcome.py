@@ -8,7 +8,7 @@ from bench.outcome import Outcome
 from kizashi.errors import DataError
 from kizashi.evaluation.metrics import auroc
 from tests.bench.made_cases import make_case
-from tests.bench.test_results import method
+from tests.bench.test_records import method
 
 FAST = ("trainer=fast", "trainer.progress=false", "split=random", "scorer=mahalanobis_error")
 
