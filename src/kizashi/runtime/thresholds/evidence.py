@@ -1,0 +1,43 @@
+"""What a threshold is fitted on: scores of windows that the network never saw."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from kizashi.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CalibrationScores:
+    """Scores of held-out normal windows in order of time, shape (n,).
+
+    `in_time` says that the windows follow one another, so that one may depend on the one before it;
+    False for windows drawn at random, and for rows without an order. `labelled_scores` and
+    `labels`, both of shape (m,), are for the rules that want labels; a label is True where a fault
+    shows. Raises DataError for labelled scores without their labels.
+    """
+
+    scores: FloatArray
+    in_time: bool = False
+    labelled_scores: FloatArray | None = None
+    labels: BoolArray | None = None
+
+    def __post_init__(self) -> None:
+        scored = None if self.labelled_scores is None else len(self.labelled_scores)
+        labelled = None if self.labels is None else len(self.labels)
+        if scored != labelled:
+            raise DataError(f"there are {scored} labelled scores and {labelled} labels")
+
+    @cached_property
+    def ordered(self) -> FloatArray:
+        """The scores of normal windows in ascending order."""
+        return np.sort(self.scores)
+
+    def __len__(self) -> int:
+        """The number of normal windows."""
+        return len(self.scores)
