@@ -91,7 +91,8 @@ class Case:
             calibration = np.arange(calibration[0], holdout[-1] + 1)  # with the gap between them
         else:
             calibration = np.sort(np.concatenate([calibration, holdout]))
-        return NormalRows(*(self.train_NF[part] for part in (train, validation, calibration)))
+        parts = (self.train_NF[part] for part in (train, validation, calibration))
+        return NormalRows(*parts, in_time=self.kind == "series")
 
     def test_windows(self, window_length: int) -> FloatArray:
         """One window for each test row, shape (N, T, F), ending at that row.

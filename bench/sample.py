@@ -71,8 +71,11 @@ def _measured(config: DictConfig, seed: int) -> Evaluation:
     sample = simulate_press_line(seed)
     source: DataSource = build(config.data)
     contract = source.contract(sample.normal, config.window.length)
-    parts = build(config.split)(sample.normal, contract.window_length)
-    normal = NormalRows(*(readings(parts[name], contract) for name in NORMAL_PARTS))
+    split = build(config.split)
+    parts = split(sample.normal, contract.window_length)
+    normal = NormalRows(
+        *(readings(parts[name], contract) for name in NORMAL_PARTS), in_time=split.in_time
+    )
     with tempfile.TemporaryDirectory() as folder:
         detector = fit_bundle(recipe(config), contract, normal, Path(folder) / "bundle").detector
     seen = pd.concat([parts[name] for name in NORMAL_PARTS])

@@ -9,9 +9,8 @@ from omegaconf import DictConfig
 
 from kizashi.data.source import DataSource
 from kizashi.data.validate import examine
-from kizashi.evaluation.report import evaluate
 from pipelines.command import build, command, setting
-from pipelines.rows import labelled_rows, readings
+from pipelines.rows import evaluated, labelled_rows, readings, rows_to_choose_by
 from pipelines.tables import print_evaluation
 
 
@@ -41,18 +40,20 @@ def main(config: DictConfig) -> None:
         for name, part in split(normal.rows, contract.window_length).items()
     }
     holdout_NF = rows.pop("holdout")
-    # Torch and Lightning take seconds to import: what is wrong without them is said before.
-    from kizashi.training.fit import NormalRows, fit_bundle
-    from pipelines.recipe import recipe
-
-    parts = recipe(config)
-    bundle = fit_bundle(parts, contract, NormalRows(**rows), Path(output))
     found = source.labelled_rows()
     labelled = None
     if found is not None:
         good = examine(found, contract, time, labelled=True).require_usable(source.max_bad_share)
         labelled = labelled_rows(good.rows, contract)
-    print_evaluation(evaluate(bundle.detector, holdout_NF, labelled), bundle)
+    # Torch and Lightning take seconds to import: what is wrong without them is said before.
+    from kizashi.training.fit import NormalRows, fit_bundle
+    from pipelines.recipe import recipe
+
+    parts = recipe(config)
+    normal_rows = NormalRows(**rows, in_time=split.in_time)
+    chosen_by = rows_to_choose_by(parts.threshold, labelled)
+    bundle = fit_bundle(parts, contract, normal_rows, Path(output), labelled=chosen_by)
+    print_evaluation(evaluated(bundle, holdout_NF, labelled), bundle)
     print(f"the bundle is in {output}; serve it with: KIZASHI_MODEL_URI={output} python -m serving")
 
 

@@ -4,10 +4,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kizashi.data.labelled import LabelledRows
 from kizashi.data.load import FAULT, LABEL
 from kizashi.errors import DataError
-from kizashi.evaluation.report import LabelledRows
+from kizashi.evaluation.report import Evaluation, evaluate
+from kizashi.evaluation.sensor_limits import SensorLimits
+from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.contract import DataContract
+from kizashi.runtime.thresholds import Threshold
 from pipelines.stages import StageFiles, existing
 
 
@@ -43,3 +47,35 @@ def labelled_rows(frame: pd.DataFrame, contract: DataContract) -> LabelledRows:
         else np.where(label_N, "anomaly", "")
     )
     return LabelledRows(readings(frame, contract), label_N, fault_N)
+
+
+def rows_to_choose_by(threshold: Threshold, labelled: LabelledRows | None) -> LabelledRows | None:
+    """The labelled rows that `threshold` may be chosen by: those of the first half of the faults,
+    None where the rule wants none or there are none.
+
+    Raises DataError for too few faults, where the rule cannot do without.
+    """
+    if labelled is None or not threshold.wants_labels:
+        return None
+    if labelled.faults < 2 and not threshold.requires_labels:
+        return None
+    return labelled.halves()[0]
+
+
+def evaluated(
+    bundle: Bundle,
+    holdout_NF: npt.NDArray[np.float64],
+    labelled: LabelledRows | None,
+    limits: SensorLimits | None = None,
+) -> Evaluation:
+    """The evaluation of a bundle; a threshold that was chosen by labels is reported on those
+    labelled rows that it was not chosen by, and `labelled.warning` says so."""
+    if labelled is None or bundle.detector.threshold.in_effect != "labelled":
+        return evaluate(bundle.detector, holdout_NF, labelled, limits)
+    chosen, rest = labelled.halves()
+    evaluation = evaluate(bundle.detector, holdout_NF, rest, limits)
+    evaluation["labelled"]["warning"] = (
+        f"the threshold was chosen by the first {len(chosen.rows_NF):,} labelled rows; these "
+        f"figures are of the other {len(rest.rows_NF):,}"
+    )
+    return evaluation

@@ -17,6 +17,8 @@ def print_evaluation(evaluation: Evaluation, bundle: Bundle) -> None:
     threshold, holdout = bundle.detector.threshold, evaluation["holdout"]
     console.print(f"bundle {bundle.hash[:12]}, threshold {threshold.value:.6g}", highlight=False)
     console.print(f"  {threshold.kind}: {threshold.guarantee}", highlight=False)
+    if threshold.reason:
+        console.print(f"  {threshold.reason}", highlight=False)
     if threshold.warning:
         console.print(f"[yellow]warning:[/] {threshold.warning}")
     console.print(
@@ -51,6 +53,8 @@ def print_comparison(measures: Sequence[Measure], candidate: str, production: st
 
 
 def _print_labelled(console: Console, labelled: Evaluation) -> None:
+    if "warning" in labelled:
+        console.print(f"[yellow]warning:[/] {labelled['warning']}")
     table = Table(Column("labelled rows", no_wrap=True))
     for title, _ in _COLUMNS:
         table.add_column(title, justify="right", no_wrap=True)

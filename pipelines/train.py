@@ -15,12 +15,13 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from kizashi.evaluation.report import LabelledRows, evaluate, numbers
+from kizashi.data.labelled import LabelledRows
+from kizashi.evaluation.report import numbers
 from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.bundle import Bundle
 from kizashi.tracking import Run, Tracking, lineage, start_run
 from pipelines.command import artifacts, build, command, settings_of
-from pipelines.rows import labelled_part, part_rows
+from pipelines.rows import evaluated, labelled_part, part_rows, rows_to_choose_by
 from pipelines.stages import StageFiles, write_json
 from pipelines.tables import print_evaluation
 
@@ -42,7 +43,9 @@ def main(config: DictConfig) -> None:
     inputs, outputs = StageFiles(Path(config.artifacts)), StageFiles(artifacts(config))
     inputs.require_settings("validated", settings_of(config, "data", "window"))
     inputs.require_settings("split", settings_of(config, "split"))
-    rows = NormalRows(*(part_rows(inputs, part) for part in NORMAL_PARTS))
+    rows = NormalRows(
+        *(part_rows(inputs, part) for part in NORMAL_PARTS), in_time=build(config.split).in_time
+    )
     holdout_NF, labelled = part_rows(inputs, "holdout"), labelled_part(inputs)
     losses: dict[str, list[float]] = defaultdict(list)
 
@@ -55,8 +58,9 @@ def main(config: DictConfig) -> None:
                 losses[name].append(value)
             run.losses(epoch, epoch_losses)
 
-        bundle = fit_bundle(parts, inputs.contract(), rows, outputs.bundle, report)
-        evaluation = evaluate(bundle.detector, holdout_NF, labelled, _limits(rows, bundle))
+        chosen_by = rows_to_choose_by(parts.threshold, labelled)
+        bundle = fit_bundle(parts, inputs.contract(), rows, outputs.bundle, report, chosen_by)
+        evaluation = evaluated(bundle, holdout_NF, labelled, _limits(rows, bundle))
         _log_figures(run, bundle, labelled, losses, outputs.figures)
         run.metrics(dict(numbers(evaluation)))
         run.tags(lineage(bundle, inputs.report()))

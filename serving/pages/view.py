@@ -1,11 +1,11 @@
 """What the templates show of a served model, in the words of the reader's language."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from kizashi.runtime.calibration import fewest_rows
 from kizashi.runtime.contract import Sensor
 from kizashi.runtime.thresholds import Threshold
 from serving.detectors import Served
@@ -79,8 +79,7 @@ def threshold_words(threshold: Threshold, t: Locale) -> ThresholdWords:
         kept = threshold.kind == "conformal" and threshold.warning
         promise = t("promise.fallback" if kept else f"promise.{threshold.kind}", **words)
     if threshold.kind == "conformal" and threshold.warning and threshold.false_alarm_rate:
-        # The same count as in the rule itself: below it no such order statistic exists.
-        needed = math.ceil(1 / threshold.false_alarm_rate - 1 - 1e-9)
+        needed = fewest_rows(threshold.false_alarm_rate)
         warning = t("warning.few_rows", needed=f"{needed:,}", **words)
     return ThresholdWords(short(threshold.value), rule, promise, warning)
 

@@ -7,6 +7,7 @@ a threshold, `holdout` measures what the threshold promised.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,9 @@ class ChronologicalSplit:
     than one window, belong to neither: rows close in time resemble each other, and a part that
     began right after another would look better than it is.
     """
+
+    in_time: ClassVar[bool] = True
+    """Rows of a part follow one another, so that one may depend on the one before it."""
 
     train: float = 0.6
     validation: float = 0.1
@@ -63,6 +67,9 @@ class RandomSplit:
     Measurements over time must not be split like this: neighbouring rows would land in different
     parts, and holdout would repeat what the network has seen.
     """
+
+    in_time: ClassVar[bool] = False
+    """Rows of a part are a random draw: none follows another."""
 
     train: float = 0.6
     validation: float = 0.1

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kizashi.evaluation.report import LabelledRows, evaluate, numbers
+from kizashi.data.labelled import LabelledRows
+from kizashi.evaluation.report import evaluate, numbers
 from kizashi.runtime.detector import Detector
 
 MEASURES = (

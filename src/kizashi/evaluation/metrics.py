@@ -5,6 +5,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from kizashi.runtime.calibration import conformal_rank
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -62,7 +64,7 @@ def false_alarm_band(
     """
     from scipy.stats import betabinom  # 2.5 s to import, and only the training run needs it
 
-    rank = math.ceil((calibration_rows + 1) * (1 - alpha) - 1e-9)
+    rank = conformal_rank(calibration_rows, alpha)
     if rank > calibration_rows or normal_rows == 0:
         return 0.0, 1.0
     law = betabinom(normal_rows, calibration_rows + 1 - rank, rank)

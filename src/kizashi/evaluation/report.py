@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from kizashi.data.labelled import UNNAMED, LabelledRows
 from kizashi.evaluation.metrics import auprc, auroc, false_alarm_band, precision_recall_f1
 from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.detector import Detector
@@ -15,30 +15,8 @@ from kizashi.runtime.detector import Detector
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-UNNAMED = "anomaly"
-"""The name of the fault of rows that are labelled without one."""
-
 Evaluation = dict[str, Any]
 """Nested names to numbers, as `artifacts/metrics.json` holds them."""
-
-
-@dataclass(frozen=True)
-class LabelledRows:
-    """Rows in order of time whose condition is known.
-
-    `label_N` is True where a fault shows in the readings. `fault_N` names the fault that is present
-    and is empty where there is none, or where a labelled row's fault has no name; a row with a
-    fault that does not show yet counts as neither normal nor anomalous.
-    """
-
-    rows_NF: FloatArray
-    label_N: BoolArray
-    fault_N: npt.NDArray[np.str_]
-
-    @property
-    def judged_N(self) -> BoolArray:
-        """Rows that count: faulty ones, and those without any fault."""
-        return np.asarray(self.label_N | (self.fault_N == ""))
 
 
 def evaluate(
@@ -73,7 +51,7 @@ def evaluate_normal(detector: Detector, holdout_NF: FloatArray) -> Evaluation:
         result["false_alarm_rate_asked"] = threshold.false_alarm_rate
     # The law of the band is that of the conformal rank rule, which falls back to a fitted tail and
     # then warns, and of exchangeable windows, which those that share rows are not.
-    lawful = threshold.kind == "conformal" and not threshold.warning
+    lawful = threshold.follows_rank_law
     if threshold.false_alarm_rate is not None and lawful and detector.contract.window_length == 1:
         low, high = false_alarm_band(
             threshold.calibration_rows, len(windows_BTF), threshold.false_alarm_rate

@@ -4,6 +4,8 @@ The p-value is exact as long as new normal rows are exchangeable with the calibr
 cannot be smaller than 1 / (n + 1); beyond that a fitted tail tells two extreme scores apart.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,6 +18,26 @@ TAIL_SHARE = 0.1
 
 SEVERITY_HALF = 3.0
 """A score that one normal window in 10 ** SEVERITY_HALF reaches has severity 0.5."""
+
+
+_ROUNDING = 1e-9
+"""Keeps 0.9990000000000001 x 1000 from asking for one row more than there is."""
+
+
+def conformal_rank(rows: int, alpha: float) -> int:
+    """ceil((rows + 1)(1 - alpha)), from 1: the place in ascending order of the calibration score
+    that at most a share `alpha` of exchangeable new rows exceeds.
+
+    Split conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random
+    World", 2005); the + 1 makes it exact for any law of scores. A rank above `rows` means that
+    there is no such score.
+    """
+    return max(1, math.ceil((rows + 1) * (1 - alpha) - _ROUNDING))
+
+
+def fewest_rows(alpha: float) -> int:
+    """The fewest calibration rows among which the score of `conformal_rank` is one."""
+    return math.ceil(1 / alpha - 1 - _ROUNDING)
 
 
 class ExponentialTail:
@@ -47,19 +69,19 @@ class ExponentialTail:
 
 
 class Calibration:
-    """Calibration scores and what they make of a new score.
+    """Calibration scores, in the order given, and what they make of a new score.
 
     Raises DataError when there is no score, or one that is not finite.
     """
 
     def __init__(self, scores: npt.ArrayLike) -> None:
-        ordered = np.sort(np.asarray(scores, dtype=np.float64))
-        if len(ordered) == 0:
+        self.scores: FloatArray = np.asarray(scores, dtype=np.float64)
+        if len(self.scores) == 0:
             raise DataError("there are no calibration rows; a detector cannot be calibrated")
-        if not np.isfinite(ordered).all():
+        if not np.isfinite(self.scores).all():
             raise DataError("a calibration score is not finite; the network or scaler is broken")
-        self.scores = ordered
-        self.tail = ExponentialTail(ordered)
+        self._ordered = np.sort(self.scores)
+        self.tail = ExponentialTail(self._ordered)
 
     def p_value(self, score_B: FloatArray) -> FloatArray:
         """(1 + number of calibration scores at least as large) / (n + 1), shape (B,).
@@ -68,7 +90,7 @@ class Calibration:
         World" (2005), section 2.2.
         """
         n = len(self.scores)
-        at_least = n - np.searchsorted(self.scores, score_B, side="left")
+        at_least = n - np.searchsorted(self._ordered, score_B, side="left")
         return (1 + at_least) / (n + 1)
 
     def severity(self, score_B: FloatArray) -> FloatArray:
@@ -79,7 +101,7 @@ class Calibration:
         largest calibration score.
         """
         n = len(self.scores)
-        above_B = n - np.searchsorted(self.scores, score_B, side="right")
+        above_B = n - np.searchsorted(self._ordered, score_B, side="right")
         within_B = np.log10((1 + above_B) / (n + 1))
         beyond_B = self.tail.log10_survival(np.maximum(score_B, self.tail.start))
         decades_B = -np.where(score_B > self.tail.start, beyond_B, within_B)

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from kizashi.data.labelled import LabelledRows
 from kizashi.evaluation.comparison import compare
-from kizashi.evaluation.report import LabelledRows, evaluate, numbers
+from kizashi.evaluation.report import evaluate, numbers
 from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.thresholds import (

@@ -102,9 +102,11 @@ def test_a_calibration_score_that_is_not_finite_is_refused(broken: float) -> Non
         Calibration([1.0, broken])
 
 
-def test_calibration_scores_are_kept_in_order_and_their_source_untouched() -> None:
+def test_calibration_scores_keep_their_order_of_time_and_their_source_is_untouched() -> None:
     scores = np.array([2.0, 3.0, 1.0])
-    assert Calibration(scores).scores.tolist() == [1.0, 2.0, 3.0]
+    calibration = Calibration(scores)
+    assert calibration.scores.tolist() == [2.0, 3.0, 1.0]
+    assert calibration.p_value(np.array([2.5])).tolist() == [0.5]
     assert scores.tolist() == [2.0, 3.0, 1.0]
 
 

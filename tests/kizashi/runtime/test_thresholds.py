@@ -194,12 +194,6 @@ def test_a_stored_threshold_fits_again_by_its_own_settings(threshold: Threshold)
     assert restored.fit(other).to_dict() == threshold.fit(other).to_dict()
 
 
-def test_a_threshold_stored_before_settings_were_is_still_read() -> None:
-    stored = MadThreshold().fit(SCORES).to_dict()
-    del stored["settings"]
-    assert Threshold.from_dict(stored).value == stored["value"]
-
-
 def test_fitting_again_on_enough_rows_takes_an_old_warning_back() -> None:
     threshold = ConformalThreshold(0.01).fit(SCORES[:50])
     assert threshold.warning
