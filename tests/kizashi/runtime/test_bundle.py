@@ -26,6 +26,7 @@ from kizashi.runtime.scaling import SCALERS
 from kizashi.runtime.scoring import SCORERS
 from kizashi.runtime.thresholds import THRESHOLDS, ConformalThreshold
 from tests.bundles import NORMAL_ROW, press_line_bundle, press_line_rows
+from tests.scores import with_labels
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -94,7 +95,7 @@ def test_every_combination_of_parts_survives_a_bundle(
         network=good.network,
         scorer=SCORERS[scorer]().fit(residual_BTF),
         calibration=good.calibration,
-        threshold=THRESHOLDS[threshold]().fit(good.calibration.scores),
+        threshold=THRESHOLDS[threshold]().fit(with_labels(good.calibration.scores)),
     )
     bundle = save_bundle(combined, good.network.model, np.array([NORMAL_ROW]), tmp_path / "b")
     bundle.check_example()

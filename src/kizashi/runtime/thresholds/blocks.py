@@ -1,0 +1,79 @@
+"""The threshold for rows that depend on one another."""
+
+import math
+from statistics import NormalDist
+
+from kizashi.errors import ConfigurationError
+from kizashi.runtime.calibration import ExponentialTail, conformal_rank
+from kizashi.runtime.thresholds.dependence import dependence, rows_allowed_above
+from kizashi.runtime.thresholds.evidence import CalibrationScores
+from kizashi.runtime.thresholds.rate import RateThreshold
+
+
+class BlocksThreshold(RateThreshold):
+    """A threshold with a margin for rows that follow, and depend on, one another.
+
+    n such rows tell as little of rare scores as n / `dependence` independent ones, the rows in
+    effect. The threshold is the calibration score that at most a share `alpha` of normal rows
+    exceeds with this `confidence`, had that many independent rows been seen. The margin covers the
+    chance of the calibration rows; that normal rows stay as they were is not covered, and only a
+    measurement on later rows can tell.
+
+    With too few rows in effect there is no such score: the fitted exponential tail, with the same
+    confidence in its start and its scale, stands in, and `warning` says so. Raises
+    ConfigurationError for a confidence outside 0.5 to 1.
+    """
+
+    kind = "blocks"
+
+    def __init__(
+        self,
+        alpha: float | None = None,
+        alarms_per_day: float | None = None,
+        sampling_period: float | None = None,
+        confidence: float = 0.9,
+    ) -> None:
+        super().__init__(alpha, alarms_per_day, sampling_period)
+        if not 0.5 <= confidence < 1:
+            raise ConfigurationError(
+                f"the confidence is {confidence!r}; a number from 0.5 and below 1 is needed"
+            )
+        self.confidence = confidence
+        self.settings |= {"confidence": confidence}
+
+    def _fit(self, evidence: CalibrationScores) -> float:
+        length = dependence(evidence.scores) if evidence.in_time else 1.0
+        effective = max(1, math.floor(len(evidence) / length))
+        self.details = {"dependent_rows": length, "effective_rows": effective}
+        allowed = rows_allowed_above(effective, self.alpha, self.confidence)
+        if allowed == 0:
+            return self._from_tail(evidence, effective)
+        share = allowed / (effective + 1)
+        self.details["share_above"] = share
+        self.guarantee = (
+            f"at most {self.alpha:.4%} of normal rows with {self.confidence:.0%} confidence, as "
+            f"long as they stay as they were; from {len(evidence)} calibration rows worth "
+            f"{effective} independent ones, which is measured and not promised"
+        )
+        rank = min(conformal_rank(len(evidence), share), len(evidence))
+        return float(evidence.ordered[rank - 1])
+
+    def _from_tail(self, evidence: CalibrationScores, effective: int) -> float:
+        """The exponential tail at `alpha`, its share and scale each at its upper limit."""
+        # (1 - alpha) ** n <= 1 - confidence, from which on the largest score will do
+        needed = math.ceil(math.log(1 - self.confidence) / math.log1p(-self.alpha) - 1e-9)
+        self.guarantee = (
+            f"none: exponential tail fitted to the largest scores of {len(evidence)} calibration "
+            f"rows, with a margin for the {effective} independent ones that they are worth"
+        )
+        self.warning = (
+            f"a threshold at {self.alpha:.4%} with {self.confidence:.0%} confidence needs at least "
+            f"{needed} independent calibration rows, and the {len(evidence)} that follow one "
+            f"another are worth {effective}; the fallback 'exponential tail' is used, without a "
+            "guarantee"
+        )
+        tail, deviations = ExponentialTail(evidence.scores), NormalDist().inv_cdf(self.confidence)
+        spread = math.sqrt(tail.share * (1 - tail.share) / effective)
+        share = min(1.0, tail.share + deviations * spread)
+        scale = tail.scale * (1 + deviations / math.sqrt(max(1.0, effective * tail.share)))
+        return max(tail.start, tail.start + scale * math.log(share / self.alpha))
