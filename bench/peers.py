@@ -7,12 +7,12 @@ Each is imported when it is made, so that the bench runs without PyOD when no pe
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from kizashi.errors import ConfigurationError
+from kizashi.errors import ConfigurationError, DataError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,6 +28,14 @@ class Peer(Protocol):
         """One score a window, shape (B,)."""
 
 
+@runtime_checkable
+class Attributing(Peer, Protocol):
+    """A peer whose score is by its nature a sum over the values of a window, or grows with one."""
+
+    def parts(self, values_BV: FloatArray) -> FloatArray:
+        """What each value adds, shape (B, V), at least 0."""
+
+
 class Standardised:
     """Brings values to mean 0 and standard deviation 1 for another peer.
 
@@ -39,15 +47,25 @@ class Standardised:
 
     def fit(self, values_BV: FloatArray) -> None:
         self._mean_V, spread_V = values_BV.mean(axis=0), values_BV.std(axis=0)
-        constant_V = spread_V <= 1e-12 * np.maximum(np.abs(self._mean_V), 1.0)
-        self._spread_V = np.where(constant_V, 1.0, spread_V)
+        self._spread_V = np.where(constant(values_BV), 1.0, spread_V)
         self._peer.fit(self._scaled(values_BV))
 
     def score(self, values_BV: FloatArray) -> FloatArray:
         return self._peer.score(self._scaled(values_BV))
 
+    def parts(self, values_BV: FloatArray) -> FloatArray:
+        if not isinstance(self._peer, Attributing):
+            raise DataError(f"{type(self._peer).__name__} names no sensor")
+        return self._peer.parts(self._scaled(values_BV))
+
     def _scaled(self, values_BV: FloatArray) -> FloatArray:
         return np.asarray((values_BV - self._mean_V) / self._spread_V)
+
+
+def constant(values_BV: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which columns never move, shape (V,)."""
+    still_V = values_BV.std(axis=0) <= 1e-12 * np.maximum(np.abs(values_BV.mean(axis=0)), 1.0)
+    return np.asarray(still_V)
 
 
 class Pyod:
@@ -72,9 +90,18 @@ class HotellingT2:
         from sklearn.covariance import LedoitWolf
 
         self._covariance = LedoitWolf().fit(values_BV)
+        variance_V, direction_VV = np.linalg.eigh(self._covariance.covariance_)
+        root_V = 1 / np.sqrt(np.maximum(variance_V, 1e-12 * variance_V[-1]))
+        self._whitening_VV = (direction_VV * root_V) @ direction_VV.T
 
     def score(self, values_BV: FloatArray) -> FloatArray:
         return np.asarray(self._covariance.mahalanobis(values_BV), dtype=np.float64)
+
+    def parts(self, values_BV: FloatArray) -> FloatArray:
+        """Squared components after whitening by the covariance's symmetric inverse root, which
+        keeps each component closest to its own value; they sum to the distance."""
+        centred_BV = values_BV - self._covariance.location_
+        return np.asarray((centred_BV @ self._whitening_VV) ** 2)
 
 
 class SeedAutoencoder:
@@ -101,12 +128,18 @@ class SeedAutoencoder:
                 optimiser.step()
 
     def score(self, values_BV: FloatArray) -> FloatArray:
+        return np.asarray(np.linalg.norm(self._residual(values_BV), axis=1))
+
+    def parts(self, values_BV: FloatArray) -> FloatArray:
+        return np.asarray(self._residual(values_BV) ** 2)
+
+    def _residual(self, values_BV: FloatArray) -> FloatArray:
         import torch
 
         with torch.inference_mode():
             inputs_BV = torch.tensor(values_BV, dtype=torch.float32)
-            residual_BV = (inputs_BV - self._network(inputs_BV)).numpy().astype(np.float64)
-        return np.asarray(np.linalg.norm(residual_BV, axis=1))
+            residual_BV = (inputs_BV - self._network(inputs_BV)).numpy()
+        return np.asarray(residual_BV, dtype=np.float64)
 
 
 def _plain_network(values: int, widths: Sequence[int]) -> Any:
@@ -185,6 +218,9 @@ PEERS: dict[str, Callable[[int], Peer]] = {
     "seed_autoencoder": SeedAutoencoder,
 }
 """Each makes a new peer for a seed."""
+
+ATTRIBUTING = ("t2_ledoit_wolf", "seed_autoencoder")
+"""Peers that say by their nature how much of a score is which sensor's."""
 
 
 def require_peers(names: Sequence[str]) -> None:

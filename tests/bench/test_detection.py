@@ -16,6 +16,7 @@ from tests.bench.made_cases import make_case
 from tests.bench.test_records import configured
 
 ROOT = Path(__file__).parents[2]
+PEER = "t2_ledoit_wolf"
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return ran
 
 
-def test_every_case_method_and_seed_has_one_row(ran: Ran) -> None:
+def test_every_case_method_seed_and_rate_has_one_row(ran: Ran) -> None:
     table = ran.table()
     counted = table.groupby(["suite", "case", "method"]).size()
     assert counted.to_dict() == {
-        (suite, case, method): 2
+        (suite, case, method): 2 * 3
         for suite, case in [("rig", "valve"), ("tables", "good"), ("tables", "too few")]
         for method in ["kizashi trainer=fast", "t2_ledoit_wolf"]
     }
@@ -92,6 +93,38 @@ def test_what_is_there_is_kept_and_what_is_missing_is_added(ran: Ran) -> None:
     assert resumed[: len(whole) - 3] == whole[:-3]
     names = [line.split(",")[:6] for line in whole]
     assert [line.split(",")[:6] for line in resumed] == names
+
+
+def test_other_measurements_share_the_fit_and_have_files_of_their_own(ran: Ran) -> None:
+    before = ran.csv.read_bytes()
+    document = ran.folder / "README.md"
+    document.write_text("a\n<!-- bench.detection -->\nold\n<!-- /bench.detection -->\nb\n")
+    measure = "measure=[ranking,contributions,contamination,missing]"
+    finished = ran.again(measure, f"readme.en={document}")
+    assert finished.returncode == 0, finished.stderr
+    assert ran.csv.read_bytes() == before
+    text = document.read_text()
+    assert text.startswith("a\n") and text.endswith("-->\nb\n") and "old" not in text
+    assert "`tables`: 2 cases, 2 seeds." in text and "| t2_ledoit_wolf | " in text
+    assert "make bench-detection DATA=FOLDER OPTIONS=" in text and str(ran.folder) not in text
+    tables = {
+        name: pd.read_csv(ran.folder / "out" / f"{name}.csv")
+        for name in ("contributions", "contamination", "missing")
+    }
+    methods = {name: set(table["method"]) for name, table in tables.items()}
+    both = {"kizashi trainer=fast", "t2_ledoit_wolf"}
+    assert methods == {"contributions": both, "contamination": both, "missing": both - {PEER}}
+    assert set(tables["contamination"]["suite"]) == {"tables"}  # no series
+    for name, table in tables.items():
+        good = table[table["case"] == "good"]
+        assert len(good) == 2 * 3 * len(methods[name])
+        assert (ran.folder / "out" / f"{name}.md").read_text().count("| kizashi trainer=fast") > 1
+
+
+def test_an_unknown_measurement_is_refused_with_those_that_there_are(ran: Ran) -> None:
+    refused = ran.again("measure=[speed]")
+    assert refused.returncode == 1
+    assert "'ranking', 'contributions', 'contamination' or 'missing'" in refused.stderr
 
 
 def test_the_folder_is_given_as_data() -> None:

@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 
 from bench.cases import Case, find_cases
-from bench.outcome import Outcome
+from bench.methods import Method
+from bench.outcome import Outcome, outcome
 from kizashi.errors import DataError
 from kizashi.evaluation.metrics import auroc
 from tests.bench.made_cases import make_case
 from tests.bench.test_records import method
 
 FAST = ("trainer=fast", "trainer.progress=false", "split=random", "scorer=mahalanobis_error")
+
+
+def run(method: Method, case: Case, seed: int = 0) -> Outcome:
+    windows_BTF = case.test_windows(method.window_length)
+    return outcome(method.fit(case, seed), windows_BTF, method.thresholds())
 
 
 def read(folder: Path) -> Case:
@@ -24,7 +30,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 @pytest.fixture(scope="module")
 def own(case: Case) -> Outcome:
-    return method(*FAST, alphas=[0.1, 0.02]).run(case, 0)
+    return run(method(*FAST, alphas=[0.1, 0.02]), case)
 
 
 def test_our_detector_tells_anomalies_and_is_measured_as_it_would_serve(
@@ -51,7 +57,7 @@ def test_a_rule_without_a_rate_gives_one_threshold(case: Case) -> None:
 
 
 def test_a_peer_ranks_with_every_row_and_is_calibrated_on_rows_it_did_not_see(case: Case) -> None:
-    peer = method(*FAST, alphas=[0.1], peer="t2_ledoit_wolf").run(case, 0)
+    peer = run(method(*FAST, alphas=[0.1], peer="t2_ledoit_wolf"), case)
     assert auroc(case.label_N, peer.score_B) > 0.9
     assert not np.array_equal(peer.score_B, peer.calibrated_score_B)
     (threshold,), (anomaly_B,) = peer.thresholds, peer.anomaly_B
@@ -63,8 +69,8 @@ def test_a_peer_ranks_with_every_row_and_is_calibrated_on_rows_it_did_not_see(ca
 def test_peers_of_a_series_get_the_windows_that_our_detector_gets(tmp_path: Path) -> None:
     series = read(make_case(tmp_path / "rig" / "case", series=True))
     windowed = ("split=chronological", "window.length=5")
-    longer = method(*windowed, peer="t2_ledoit_wolf").run(series, 0)
-    single = method("split=chronological", peer="t2_ledoit_wolf").run(series, 0)
+    longer = run(method(*windowed, peer="t2_ledoit_wolf"), series)
+    single = run(method("split=chronological", peer="t2_ledoit_wolf"), series)
     assert len(longer.score_B) == len(single.score_B) == len(series.label_N)
     assert not np.allclose(longer.score_B, single.score_B)
 
@@ -77,12 +83,12 @@ def test_few_rows_many_sensors_and_a_constant_one_can_be_judged(
     rows, sensors = shape
     folder = tmp_path / "tables" / "case"
     few = read(make_case(folder, train_rows=rows, sensors=sensors, constant=True))
-    outcome = method(*FAST, alphas=[0.01], peer=peer).run(few, 0)
-    assert auroc(few.label_N, outcome.score_B) > 0.6
-    assert outcome.thresholds[0].warning  # too few rows to promise 1 %
+    judged = run(method(*FAST, alphas=[0.01], peer=peer), few)
+    assert auroc(few.label_N, judged.score_B) > 0.6
+    assert judged.thresholds[0].warning  # too few rows to promise 1 %
 
 
 def test_too_few_rows_to_split_are_an_error(tmp_path: Path) -> None:
     few = read(make_case(tmp_path / "tables" / "case", train_rows=5))
     with pytest.raises(DataError, match="too few to split"):
-        method(*FAST, peer="t2_ledoit_wolf").run(few, 0)
+        run(method(*FAST, peer="t2_ledoit_wolf"), few)

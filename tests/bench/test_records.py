@@ -7,12 +7,16 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from bench.cases import Case, find_cases
-from bench.outcome import Method, Outcome
-from bench.records import NAMES, Record, Results, failed, key_of, measured
+from bench.methods import Method
+from bench.outcome import Outcome
+from bench.ranking import Ranking, measured
+from bench.records import Record, Results, failed, key_of
 from kizashi.errors import DataError
 from kizashi.runtime.thresholds import ConformalThreshold
 from pipelines.command import CONF
 from tests.bench.made_cases import make_case
+
+RANKING = Ranking.columns
 
 
 def configured(*overrides: str) -> DictConfig:
@@ -26,7 +30,7 @@ def method(*overrides: str, alphas: Sequence[float] = (0.1,), peer: str | None =
 
 def names(**other: str) -> Record:
     placed = ["tables", "case", "kizashi", "0", "0.1", "abc"]
-    return {**dict(zip(NAMES, placed, strict=True)), **other}
+    return {**dict(zip(RANKING.names, placed, strict=True)), **other}
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def outcome(case: Case, false_alarms: int, found: int) -> Outcome:
 
 
 def test_a_row_counts_verdicts_and_ranks_scores(case: Case) -> None:
-    (row,) = measured(names(), case, method(), outcome(case, false_alarms=8, found=15))
+    (row,) = measured(case, method(), outcome(case, false_alarms=8, found=15))
     assert (row["auroc"], row["auroc_calibrated"]) == (1.0, 0.0)
     assert (row["false_alarms"], row["normal_rows"], row["false_alarm_rate"]) == (8, 80, 0.1)
     assert (row["found"], row["anomalous_rows"], row["detection_rate"]) == (15, 20, 0.75)
@@ -58,7 +62,7 @@ def test_a_row_counts_verdicts_and_ranks_scores(case: Case) -> None:
 def test_a_case_is_held_to_the_band_of_its_own_numbers(
     case: Case, false_alarms: int, inside: int
 ) -> None:
-    (row,) = measured(names(), case, method(), outcome(case, false_alarms, 0))
+    (row,) = measured(case, method(), outcome(case, false_alarms, 0))
     assert row["calibration_rows"] == 199
     assert 0 <= row["band_low"] < 0.1 < row["band_high"] < 0.3
     assert row["within_band"] == inside
@@ -67,8 +71,8 @@ def test_a_case_is_held_to_the_band_of_its_own_numbers(
 def test_rows_are_kept_and_added_once(tmp_path: Path) -> None:
     path = tmp_path / "new" / "detection.csv"
     failure = failed(names(), "series", ValueError("no\nmore"))
-    Results(path).add([failure, failed(names(seed="1"), "series", ValueError())])
-    again = Results(path)
+    Results(path, RANKING).add([failure, failed(names(seed="1"), "series", ValueError())])
+    again = Results(path, RANKING)
     assert again.has(names()) and again.has(names(seed="1")) and not again.has(names(seed="2"))
     before = path.read_bytes()
     again.add([failure])
@@ -77,9 +81,9 @@ def test_rows_are_kept_and_added_once(tmp_path: Path) -> None:
     assert table["failed"].tolist() == ["ValueError: no"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RANKING.names)
 def test_a_row_is_known_by_all_of_its_names(tmp_path: Path, name: str) -> None:
-    results = Results(tmp_path / "detection.csv")
+    results = Results(tmp_path / "detection.csv", RANKING)
     results.add([failed(names(), "series", ValueError("no"))])
     assert not results.has(names(**{name: "7"}))
     assert results.table([names(**{name: "7"})]).empty
@@ -89,7 +93,7 @@ def test_a_table_of_something_else_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "detection.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="use another out"):
-        Results(path)
+        Results(path, RANKING)
     assert path.read_text() == "a,b\n1,2\n"
 
 
@@ -98,21 +102,21 @@ def test_a_table_of_something_else_is_left_alone(tmp_path: Path) -> None:
     ["model.latent=3", "scorer=mahalanobis_error", "window.length=4", "threshold=mad"],
 )
 def test_another_configuration_has_another_key(override: str) -> None:
-    assert key_of("data", method(override)) != key_of("data", method())
+    assert key_of("data", method(override), 1) != key_of("data", method(), 1)
 
 
 def test_seed_rate_and_progress_are_not_in_the_key_but_the_data_is() -> None:
     same = ["seed=5", "trainer.progress=true", "threshold.alpha=0.2"]
-    key = key_of("data", method("split=random"))
-    assert key_of("data", method("split=random", "split.seed=3", *same)) == key
-    assert key_of("other", method("split=random")) != key
+    key = key_of("data", method("split=random"), 1)
+    assert key_of("data", method("split=random", "split.seed=3", *same), 1) == key
+    assert key_of("other", method("split=random"), 1) != key
 
 
 def test_the_key_of_a_peer_depends_on_what_it_shares_and_not_on_our_network() -> None:
-    key = key_of("data", method(peer="t2_ledoit_wolf"))
-    assert key_of("data", method("model.latent=3", peer="t2_ledoit_wolf")) == key
-    assert key_of("data", method("window.length=3", peer="t2_ledoit_wolf")) != key
-    assert key_of("data", method(peer="seed_autoencoder")) != key
+    key = key_of("data", method(peer="t2_ledoit_wolf"), 1)
+    assert key_of("data", method("model.latent=3", peer="t2_ledoit_wolf"), 1) == key
+    assert key_of("data", method("window.length=3", peer="t2_ledoit_wolf"), 1) != key
+    assert key_of("data", method(peer="seed_autoencoder"), 1) != key
 
 
 def test_scores_that_are_no_numbers_are_refused(case: Case) -> None:

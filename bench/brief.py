@@ -1,0 +1,99 @@
+"""The results in short, as the README quotes them: one table for each suite."""
+
+import math
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bench.summary import MEASURES, by_case, ranks
+from bench.tables import markdown, number, pair, percent
+
+RATE = "0.01"
+"""The false alarm rate asked for that is quoted."""
+TITLES = {
+    "en": (
+        "method",
+        "AUROC / AUPRC",
+        "mean rank",
+        "false alarms, 1 % asked for",
+        "µs a row, in batches / alone",
+    ),
+    "ja": (
+        "手法",
+        "AUROC / AUPRC",
+        "平均順位",
+        "誤報率（目標 1 %）",
+        "1 行あたり µs（まとめて / 1 行ずつ）",
+    ),
+}
+SUITES = {
+    "en": "`{suite}`: {cases} cases, {seeds} seeds.",
+    "ja": "`{suite}`: {cases} ケース、シード {seeds} 個。",
+}
+MADE = {
+    "en": "`{command}` makes these tables; [{file}]({file}) has every case.",
+    "ja": "この表は `{command}` で作られます。ケースごとの結果は [{file}]({file}) にあります。",
+}
+
+
+def brief(
+    table: pd.DataFrame, methods: Sequence[str], command: str, file: str, language: str = "en"
+) -> str:
+    """The tables and the command; `file` is the whole document, for a link."""
+    parts = []
+    for suite, results in table.groupby("suite", sort=True):
+        once = results.drop_duplicates(["case", "method", "seed"])
+        counted = {"cases": once["case"].nunique(), "seeds": once["seed"].nunique()}
+        parts += [SUITES[language].format(suite=suite, **counted)]
+        parts += [_suite(results, once, methods, language)]
+    return "\n\n".join([*parts, MADE[language].format(command=command, file=file), ""])
+
+
+def make_command(overrides: Sequence[str]) -> str:
+    """The command of a user who has a checkout."""
+    if not overrides:
+        return "make bench-detection DATA=FOLDER"
+    return f"make bench-detection DATA=FOLDER OPTIONS={shlex.quote(shlex.join(overrides))}"
+
+
+def quote(document: Path, name: str, text: str) -> None:
+    """Put `text` between the marks of this name, where a document has them."""
+    if document.exists():
+        whole = document.read_text(encoding="utf-8")
+        quoted = _marks(name).sub(lambda marks: f"{marks[1]}{text}{marks[3]}", whole)
+        document.write_text(quoted, encoding="utf-8")
+
+
+def quoted(document: Path, name: str) -> str:
+    """What stands between the marks of this name; raises ValueError without them."""
+    found = _marks(name).search(document.read_text(encoding="utf-8"))
+    if found is None:
+        raise ValueError(f"'{document}' has no marks '{name}'")
+    return found[2]
+
+
+def _marks(name: str) -> re.Pattern[str]:
+    mark = re.escape(name)
+    return re.compile(rf"(<!-- {mark} -->\n)(.*?)(<!-- /{mark} -->)", re.DOTALL)
+
+
+def _suite(results: pd.DataFrame, once: pd.DataFrame, methods: Sequence[str], language: str) -> str:
+    methods = [method for method in methods if method in set(once["method"])]
+    wide = {measure: by_case(once, measure, methods) for measure in MEASURES}
+    rank = {measure: ranks(wide[measure]).mean() for measure in MEASURES}
+    cost = once.groupby("method")[["batch_us", "single_us"]].median()
+    rate = results[results["alpha"] == RATE].groupby("method")["false_alarm_rate"].mean()
+    rows = [
+        [
+            method,
+            pair(wide[measure][method].mean() for measure in MEASURES),
+            pair((rank[measure][method] for measure in MEASURES), 2),
+            percent(float(rate.get(method, math.nan))),
+            " / ".join(number(cost[column][method], 1) for column in ("batch_us", "single_us")),
+        ]
+        for method in methods
+    ]
+    return markdown(TITLES[language], rows)
