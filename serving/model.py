@@ -30,13 +30,19 @@ class ContractView(BaseModel):
 
 
 class ThresholdView(BaseModel):
-    """The score above which the verdict is `anomaly`, the rule that set it and what it promises."""
+    """The score above which the verdict is `anomaly`, the rule that set it and what it promises.
+
+    `in_effect` is the rule that a rule which chooses has taken, and `reason` says why; `details`
+    are the figures behind the value."""
 
     value: float
     rule: str
+    in_effect: str
+    reason: str
     false_alarm_rate: float | None
     guarantee: str
     warning: str
+    details: dict[str, float | str]
     calibration_rows: int
 
 
@@ -92,9 +98,12 @@ def view(served: Served) -> ModelView:
         threshold=ThresholdView(
             value=threshold.value,
             rule=threshold.kind,
+            in_effect=threshold.in_effect,
+            reason=threshold.reason,
             false_alarm_rate=threshold.false_alarm_rate,
             guarantee=threshold.guarantee,
             warning=threshold.warning,
+            details=threshold.details,
             calibration_rows=threshold.calibration_rows,
         ),
         calibration=HistogramView(edges=edges.tolist(), counts=counts.tolist()),

@@ -69,19 +69,30 @@ def lineage(served: Served) -> dict[str, str]:
 
 def threshold_words(threshold: Threshold, t: Locale) -> ThresholdWords:
     """The threshold in the reader's language; a rule without words here keeps its own English."""
-    rule, promise, warning = threshold.kind, threshold.guarantee, threshold.warning
-    words = {"rows": f"{threshold.calibration_rows:,}"}
-    if threshold.false_alarm_rate is not None:
-        words["rate"] = percent(threshold.false_alarm_rate)
-        words["below"] = percent(1 - threshold.false_alarm_rate)
-    if f"rule.{threshold.kind}" in t.texts:
-        rule = t(f"rule.{threshold.kind}")
-        kept = threshold.kind == "conformal" and threshold.warning
-        promise = t("promise.fallback" if kept else f"promise.{threshold.kind}", **words)
-    if threshold.kind == "conformal" and threshold.warning and threshold.false_alarm_rate:
-        needed = fewest_rows(threshold.false_alarm_rate)
-        warning = t("warning.few_rows", needed=f"{needed:,}", **words)
+    kind, words = threshold.in_effect, _figures(threshold)
+    rule, promise, warning = kind, threshold.guarantee, threshold.warning
+    if f"rule.{kind}" in t.texts:
+        rule = t(f"rule.{kind}")
+        promised = "fallback" if threshold.fell_back else kind
+        promise = t(f"promise.{promised}", **words)
+    if threshold.kind != kind and f"rule.{threshold.kind}" in t.texts:
+        rule = t(f"rule.{threshold.kind}", rule=rule)
+    doubt = f"{kind}.fallback" if threshold.fell_back else kind
+    if warning and f"warning.{doubt}" in t.texts:
+        warning = t(f"warning.{doubt}", **words)
     return ThresholdWords(short(threshold.value), rule, promise, warning)
+
+
+def _figures(threshold: Threshold) -> dict[str, str]:
+    """The figures that sentences about a threshold name, as they are shown."""
+    figures = {"rows": f"{threshold.calibration_rows:,}"}
+    for name, value in threshold.details.items():
+        figures[name] = value if isinstance(value, str) else short(value)
+    if threshold.false_alarm_rate is not None:
+        figures["rate"] = percent(threshold.false_alarm_rate)
+        figures["below"] = percent(1 - threshold.false_alarm_rate)
+        figures["needed"] = f"{fewest_rows(threshold.false_alarm_rate):,}"
+    return figures
 
 
 def page_data(locale: Locale, served: Served | None) -> dict[str, Any]:

@@ -162,9 +162,13 @@ def log_bundle(bundle: Bundle) -> None:
 
 
 def lineage(bundle: Bundle, report: Mapping[str, Any]) -> dict[str, str]:
-    """The tags that lead from a run or a version back to what it was made of; `report` is that of
-    the data's validation."""
+    """The tags that lead from a run or a version back to what it was made of, with the rule that
+    set its threshold; `report` is that of the data's validation."""
+    threshold = bundle.detector.threshold
     tags = {"data_source": report["source"], "data_hash": report["sha256"]}
+    tags["threshold_rule"] = threshold.in_effect
+    if threshold.reason:
+        tags["threshold_reason"] = threshold.reason
     if "dvc_md5" in report:
         tags["data_dvc_md5"] = report["dvc_md5"]
     return git_state() | tags | {BUNDLE_HASH: bundle.hash}

@@ -191,7 +191,8 @@ def test_model_shows_contract_threshold_lineage_and_calibration(
     }
     threshold = press_line.detector.threshold
     assert shown["threshold"]["value"] == threshold.value
-    assert shown["threshold"]["rule"] == "conformal"
+    assert shown["threshold"]["rule"] == shown["threshold"]["in_effect"] == "conformal"
+    assert (shown["threshold"]["reason"], shown["threshold"]["details"]) == ("", {})
     assert shown["threshold"]["guarantee"] == threshold.guarantee
     assert sum(shown["calibration"]["counts"]) == threshold.calibration_rows
     assert len(shown["calibration"]["edges"]) == len(shown["calibration"]["counts"]) + 1

@@ -11,12 +11,19 @@ from kizashi.runtime.detector import Detector
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.scaling import StandardScaler
 from kizashi.runtime.scoring import ReconstructionError
-from kizashi.runtime.thresholds import ConformalThreshold, MadThreshold, QuantileThreshold
+from kizashi.runtime.thresholds import (
+    THRESHOLDS,
+    AutoThreshold,
+    ConformalThreshold,
+    PotThreshold,
+    QuantileThreshold,
+)
 from serving.cache import Pointer
 from serving.detectors import Served
 from serving.pages.locale import LOCALES
 from serving.pages.view import lineage, threshold_words
 from tests.bundles import press_line_bundle, projection_network
+from tests.scores import with_labels
 from tests.serving.pages.service import application
 
 ENGLISH, JAPANESE = LOCALES["en"], LOCALES["ja"]
@@ -136,8 +143,30 @@ def test_a_conformal_threshold_with_too_few_rows_promises_nothing_and_says_how_m
 
 
 def test_every_rule_is_told_in_both_languages() -> None:
-    for rule in (ConformalThreshold(), QuantileThreshold(), MadThreshold()):
-        fitted = rule.fit(SCORES)
+    for rule in THRESHOLDS.values():
+        fitted = rule().fit(with_labels(SCORES))
         english, japanese = threshold_words(fitted, ENGLISH), threshold_words(fitted, JAPANESE)
         assert fitted.guarantee not in (english.promise, japanese.promise)
         assert english.rule != japanese.rule
+
+
+@pytest.mark.parametrize("kind", ["conformal", "pot", "blocks", "labelled"])
+def test_every_rule_that_falls_back_is_told_in_both_languages(kind: str) -> None:
+    fitted = THRESHOLDS[kind]().fit(with_labels(SCORES[:15]))
+    for locale, nothing in ((ENGLISH, "None"), (JAPANESE, "保証はありません")):
+        words = threshold_words(fitted, locale)
+        assert words.promise.startswith(nothing)
+        assert "15" in words.warning and words.warning != fitted.warning
+
+
+def test_a_doubtful_tail_is_told_in_both_languages() -> None:
+    fitted = PotThreshold().fit(SCORES[:40])
+    for locale in (ENGLISH, JAPANESE):
+        words = threshold_words(fitted, locale)
+        assert "20" in words.warning and words.warning != fitted.warning
+
+
+def test_a_rule_that_chose_another_is_told_with_it() -> None:
+    words = threshold_words(AutoThreshold(0.01).fit(SCORES), ENGLISH)
+    assert words.rule == "Automatic: Conformal"
+    assert "At most 1 %" in words.promise

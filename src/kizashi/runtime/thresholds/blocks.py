@@ -8,6 +8,7 @@ from kizashi.runtime.calibration import ExponentialTail, conformal_rank
 from kizashi.runtime.thresholds.dependence import dependence, rows_allowed_above
 from kizashi.runtime.thresholds.evidence import CalibrationScores
 from kizashi.runtime.thresholds.rate import RateThreshold
+from kizashi.runtime.thresholds.rule import EXPONENTIAL_TAIL, FALLBACK
 
 
 class BlocksThreshold(RateThreshold):
@@ -44,7 +45,11 @@ class BlocksThreshold(RateThreshold):
     def _fit(self, evidence: CalibrationScores) -> float:
         length = dependence(evidence.scores) if evidence.in_time else 1.0
         effective = max(1, math.floor(len(evidence) / length))
-        self.details = {"dependent_rows": length, "effective_rows": effective}
+        self.details = {
+            "dependent_rows": length,
+            "effective_rows": effective,
+            "confidence": self.confidence,
+        }
         allowed = rows_allowed_above(effective, self.alpha, self.confidence)
         if allowed == 0:
             return self._from_tail(evidence, effective)
@@ -62,6 +67,7 @@ class BlocksThreshold(RateThreshold):
         """The exponential tail at `alpha`, its share and scale each at its upper limit."""
         # (1 - alpha) ** n <= 1 - confidence, from which on the largest score will do
         needed = math.ceil(math.log(1 - self.confidence) / math.log1p(-self.alpha) - 1e-9)
+        self.details |= {FALLBACK: EXPONENTIAL_TAIL, "needed_rows": needed}
         self.guarantee = (
             f"none: exponential tail fitted to the largest scores of {len(evidence)} calibration "
             f"rows, with a margin for the {effective} independent ones that they are worth"
@@ -69,7 +75,7 @@ class BlocksThreshold(RateThreshold):
         self.warning = (
             f"a threshold at {self.alpha:.4%} with {self.confidence:.0%} confidence needs at least "
             f"{needed} independent calibration rows, and the {len(evidence)} that follow one "
-            f"another are worth {effective}; the fallback 'exponential tail' is used, without a "
+            f"another are worth {effective}; the fallback '{EXPONENTIAL_TAIL}' is used, without a "
             "guarantee"
         )
         tail, deviations = ExponentialTail(evidence.scores), NormalDist().inv_cdf(self.confidence)

@@ -3,6 +3,7 @@
 from kizashi.runtime.calibration import ExponentialTail, conformal_rank, fewest_rows
 from kizashi.runtime.thresholds.evidence import CalibrationScores
 from kizashi.runtime.thresholds.rate import RateThreshold
+from kizashi.runtime.thresholds.rule import EXPONENTIAL_TAIL, FALLBACK
 
 
 class ConformalThreshold(RateThreshold):
@@ -23,12 +24,13 @@ class ConformalThreshold(RateThreshold):
                 f"at most {alpha:.4%} of exchangeable normal rows, from {rows} calibration rows"
             )
             return float(evidence.ordered[rank - 1])
+        self.details[FALLBACK] = EXPONENTIAL_TAIL
         self.guarantee = (
             f"none: exponential tail fitted to the largest scores of {rows} calibration rows"
         )
         self.warning = (
             f"a conformal threshold at {alpha:.4%} needs at least {fewest_rows(alpha)} calibration "
-            f"rows and there are {rows}; the fallback 'exponential tail' is used, without a "
+            f"rows and there are {rows}; the fallback '{EXPONENTIAL_TAIL}' is used, without a "
             "guarantee"
         )
         return ExponentialTail(evidence.scores).quantile(alpha)

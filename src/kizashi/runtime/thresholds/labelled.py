@@ -83,6 +83,7 @@ class LabelledThreshold(RateThreshold):
             "f_beta": float(_f_beta(found, false, faulty, self.beta)[best]),
             "calibration_rate": exceeded,
         }
+        self.details |= ceiling.details
         self.warning = ceiling.warning
         self.guarantee = (
             f"{ceiling.guarantee}; chosen above that for {self._target}: it finds {found[best]} of "

@@ -10,6 +10,7 @@ from kizashi.runtime.calibration import TAIL_SHARE, ExponentialTail
 from kizashi.runtime.thresholds.evidence import CalibrationScores
 from kizashi.runtime.thresholds.pareto import ParetoLaw
 from kizashi.runtime.thresholds.rate import RateThreshold
+from kizashi.runtime.thresholds.rule import EXPONENTIAL_TAIL, FALLBACK
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -86,13 +87,14 @@ class PotThreshold(RateThreshold):
         rng = np.random.default_rng(0)
         rows, tail = len(evidence), _accepted(evidence.ordered, self.alpha, rng)
         if tail is None:
+            self.details[FALLBACK] = EXPONENTIAL_TAIL
             self.guarantee = (
                 f"none: exponential tail fitted to the largest scores of {rows} calibration rows"
             )
             self.warning = (
                 f"peaks over threshold need at least {FEWEST} different scores above their start "
-                f"level, which {rows} calibration rows do not give; the fallback 'exponential "
-                "tail' is used"
+                f"level, which {rows} calibration rows do not give; the fallback "
+                f"'{EXPONENTIAL_TAIL}' is used"
             )
             return ExponentialTail(evidence.scores).quantile(self.alpha)
         low, high = tail.band(self.alpha, rows, rng)

@@ -14,6 +14,9 @@ from kizashi.runtime.thresholds.evidence import CalibrationScores
 FloatArray = npt.NDArray[np.float64]
 Details = dict[str, float | str]
 
+FALLBACK = "fallback"
+"""Among the details: the name of what stands in for a rule that could not be kept."""
+EXPONENTIAL_TAIL = "exponential tail"
 STORED = ("false_alarm_rate", "guarantee", "warning", "reason", "details", "calibration_rows")
 """What is kept of a fitted rule beside its kind, settings and value."""
 
@@ -80,7 +83,12 @@ class Threshold(ABC):
     def follows_rank_law(self) -> bool:
         """Whether false alarms on exchangeable windows follow the law of split conformal: the
         value is the calibration score of the conformal rank."""
-        return self.in_effect == "conformal" and not self.warning
+        return self.in_effect == "conformal" and not self.fell_back
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether the rule could not be kept and a fitted exponential tail stands in."""
+        return FALLBACK in self.details
 
     def to_dict(self) -> dict[str, Any]:
         return {
