@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
-LOCKS = ["serving", "train", "dev", "uv"]
+LOCKS = ["serving", "train", "dev", "bench", "uv"]
 # What a serving host must not need: each brings a training library or hundreds of megabytes.
 TRAINING_ONLY = {"dvc", "hydra-core", "mlflow", "pandas", "pyarrow", "pytorch-lightning", "torch"}
 
@@ -39,10 +39,19 @@ def test_every_pin_of_a_lock_has_a_hash(lock: str) -> None:
     assert entries[1:] and not unhashed
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("serving", "train"), ("train", "dev")])
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [("serving", "train"), ("train", "dev"), ("train", "bench")]
+)
 def test_a_larger_lock_has_the_versions_of_the_smaller(smaller: str, larger: str) -> None:
     inside, outside = pins(smaller), pins(larger)
     assert {name: outside.get(name) for name in inside} == inside
+
+
+def test_the_bench_is_added_to_a_development_environment_without_changing_it() -> None:
+    bench, development = pins("bench"), pins("dev")
+    both = bench.keys() & development.keys()
+    assert {name: bench[name] for name in both} == {name: development[name] for name in both}
+    assert "pyod" in bench and "pyod" not in development
 
 
 def test_the_serving_lock_has_no_training_library() -> None:

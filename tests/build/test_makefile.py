@@ -75,7 +75,17 @@ def test_make_alone_lists_the_targets_with_what_they_do(checkout: Path) -> None:
     listed = make(checkout)
     assert listed.returncode == 0
     names = [line.split()[1] for line in listed.stdout.splitlines()]
-    assert names == ["help", "serve", "test", "check", "repro", "ui", "environment", "lock"]
+    assert names == [
+        "help",
+        "serve",
+        "test",
+        "check",
+        "repro",
+        "ui",
+        "bench-detection",
+        "environment",
+        "lock",
+    ]
     assert all(len(line.split()) > 3 for line in listed.stdout.splitlines())
 
 
@@ -84,6 +94,26 @@ def test_a_download_without_git_ends_with_one_sentence(checkout: Path, target: s
     [sentence] = sentences(make(checkout, target))
     assert "no git repository" in sentence and "git init" in sentence
     assert not (checkout / ".venv").exists()
+
+
+def test_a_bench_without_cases_ends_with_one_sentence(checkout: Path) -> None:
+    [sentence] = sentences(make(checkout, "bench-detection"))
+    assert "make bench-detection DATA=FOLDER" in sentence
+    assert not (checkout / ".venv").exists()
+
+
+def test_a_bench_adds_its_lock_to_the_environment_and_takes_nothing_away(checkout: Path) -> None:
+    plan = make(checkout, "--dry-run", "bench-detection", "DATA=my cases").stdout
+    order = [
+        plan.index(step)
+        for step in [
+            "pip sync",
+            "pip install --quiet --require-hashes",
+            '-m bench.detection data="my',
+        ]
+    ]
+    assert order == sorted(order)
+    assert plan.count("pip sync") == 1 and "requirements/bench.txt" in plan
 
 
 def test_a_missing_git_ends_with_one_sentence(checkout: Path, machine: Path) -> None:
