@@ -71,7 +71,7 @@ def shell(
 
 
 def test_the_stages_and_what_stands_beside_them_are_commands() -> None:
-    beside = {"promote", "rollback", "simulate", "fit", "score"}
+    beside = {"promote", "rollback", "simulate", "fit", "score", "threshold"}
     assert set(COMMANDS) >= {"validate", "split", "train", "register"} | beside
 
 
@@ -154,6 +154,10 @@ WRONG_VALUES = [
     ("promote", ["version=3"], "model 'kizashi' has no version 3; there are: none"),
     ("promote", ["version=candidate"], "model 'kizashi' has no alias 'candidate'"),
     ("promote", ["name=null", "version=1"], "name is None; "),
+    ("threshold", [], "data.path is missing; give new normal rows as data.path=FILE"),
+    ("threshold", ["data.path=nowhere.csv"], "nowhere.csv"),
+    ("threshold", ["data.path=rows.csv", "version=[1]"], "version is [1]; "),
+    ("threshold", ["data.path=rows.csv"], "model 'kizashi' has no production version; "),
     ("rollback", [], "model 'kizashi' has no production version to roll back from"),
     ("rollback", ["tracking.uri=[1]"], "tracking.uri is [1]; "),
     ("fit", [], "output is missing; give it as output="),

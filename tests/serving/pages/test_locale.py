@@ -25,9 +25,8 @@ def _used() -> tuple[set[str], set[str]]:
     """Keys that the code names, and beginnings that it completes from data."""
     keys = set(re.findall(r"""\bt\(\s*"([\w.]+\w)"[,)\s]""", SERVER_SIDE))
     keys |= set(re.findall(r'locale\("([\w.]+)"\)', SERVER_SIDE))
-    keys |= {"promise.fallback"}  # one side of a choice in view.py
     begun = set(re.findall(r"""\bt\("([\w.]+\.)" ~""", SERVER_SIDE))
-    begun |= set(re.findall(r'f"([\w.]+\.)\{threshold\.kind\}"', SERVER_SIDE))
+    begun |= set(re.findall(r'\bt\(f"([\w.]+\.)\{', SERVER_SIDE))
     keys |= {f"js.{key}" for key in re.findall(r'\bt\(\s*"([\w.]+)"', SCRIPTS)}
     begun |= {f"js.{key}" for key in re.findall(r"\bt\(`([\w.]+\.)\$\{", SCRIPTS)}
     return keys, begun
