@@ -49,14 +49,17 @@ def brief(
         counted = {"cases": once["case"].nunique(), "seeds": once["seed"].nunique()}
         parts += [SUITES[language].format(suite=suite, **counted)]
         parts += [_suite(results, once, methods, language)]
-    return "\n\n".join([*parts, MADE[language].format(command=command, file=file), ""])
+    return "\n\n".join([*parts, MADE[language].format(command=command, file=file)]) + "\n"
 
 
 def make_command(overrides: Sequence[str]) -> str:
-    """The command of a user who has a checkout."""
-    if not overrides:
+    """The command of a user who has a checkout; what else was measured is left out."""
+    options = shlex.join(one for one in overrides if not one.startswith("measure="))
+    if not options:
         return "make bench-detection DATA=FOLDER"
-    return f"make bench-detection DATA=FOLDER OPTIONS={shlex.quote(shlex.join(overrides))}"
+    plain = not set(options) & set('"\\$`')
+    given = f'"{options}"' if plain else shlex.quote(options)
+    return f"make bench-detection DATA=FOLDER OPTIONS={given}"
 
 
 def quote(document: Path, name: str, text: str) -> None:

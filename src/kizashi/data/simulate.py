@@ -36,14 +36,16 @@ VIBRATION, CURRENT, SOUND = range(3)
 
 
 class PressLineSample(NamedTuple):
-    """Normal rows to train on, and the labelled days that follow them.
+    """Normal rows to train on, the labelled days that follow them, and what those days would have
+    shown of a healthy machine with healthy sensors, with the same noise.
 
-    `normal` has the columns timestamp (UTC), vibration, current, sound; `labelled` has label
-    (1 = a reading is wrong by more than its tolerance) and fault ("" = healthy) besides.
+    `normal` and `healthy` have the columns timestamp (UTC), vibration, current, sound; `labelled`
+    has label (1 = a reading is wrong by more than its tolerance) and fault ("" = healthy) besides.
     """
 
     normal: pd.DataFrame
     labelled: pd.DataFrame
+    healthy: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,16 @@ def simulate_press_line(seed: int = 0) -> PressLineSample:
 
     first = NORMAL_DAYS * ROWS_PER_DAY
     frame = _frame(healthy_N3 + noise_N3)
-    labelled = _labelled(
-        frame.iloc[first:].reset_index(drop=True), load_N[first:], healthy_N3[first:], fault_rng
-    )
-    return PressLineSample(frame.iloc[:first].copy(), labelled)
+    healthy = frame.iloc[first:].reset_index(drop=True)
+    labelled = _labelled(healthy, load_N[first:], healthy_N3[first:], fault_rng)
+    return PressLineSample(frame.iloc[:first].copy(), labelled, healthy)
 
 
 def write_sample(folder: Path, seed: int = 0) -> None:
     """Write `data.csv` and `labelled.csv` into `folder`: the same seed gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, frame in zip(("data.csv", "labelled.csv"), simulate_press_line(seed), strict=True):
+    sample = simulate_press_line(seed)
+    for name, frame in (("data.csv", sample.normal), ("labelled.csv", sample.labelled)):
         text = frame.to_csv(
             index=False, float_format="%.3f", date_format="%Y-%m-%dT%H:%M:%SZ", lineterminator="\n"
         )

@@ -98,6 +98,15 @@ def test_fourteen_normal_days_are_followed_by_four_labelled_ones(sample: PressLi
     assert (times.diff().dropna() == pd.Timedelta(seconds=PERIOD_SECONDS)).all()
 
 
+def test_a_row_is_labelled_where_a_fault_moved_a_reading_by_more_than_its_tolerance(
+    sample: PressLineSample,
+) -> None:
+    moved_N3 = np.abs(readings(sample.labelled) - readings(sample.healthy))
+    wrong_N = (moved_N3 > np.array(list(TOLERANCE.values()))).any(axis=1)
+    np.testing.assert_array_equal(wrong_N, sample.labelled["label"] == 1)
+    assert (moved_N3[sample.labelled["fault"] == ""] == 0).all()
+
+
 def test_every_reading_lies_within_the_instrument_limits(sample: PressLineSample) -> None:
     for frame in sample:
         for sensor in CONFIGURED:
