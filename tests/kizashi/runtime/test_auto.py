@@ -25,10 +25,14 @@ CHOICES = [
     (
         CalibrationScores(SERIES, in_time=True),
         BlocksThreshold(0.01),
-        "tell as much as one independent row",
+        "tell as much of high scores as one independent row",
     ),
     (CalibrationScores(MANY), ConformalThreshold(0.01), "3000 calibration rows are enough for 1."),
-    (CalibrationScores(MANY, in_time=True), ConformalThreshold(0.01), "without depending on it"),
+    (
+        CalibrationScores(MANY, in_time=True),
+        ConformalThreshold(0.01),
+        "their high scores do not depend on it",
+    ),
     (CalibrationScores(FEW), PotThreshold(0.001), "fewer than the 999 that a conformal threshold"),
     (CalibrationScores(NO_TAIL), ConformalThreshold(0.001), "no start level gives"),
     (CalibrationScores(FEW[:8]), ConformalThreshold(0.1), "8 calibration rows are fewer than"),

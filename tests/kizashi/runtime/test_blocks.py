@@ -27,14 +27,24 @@ def test_the_autocorrelation_time_of_rows_with_a_known_one_is_found(follows: flo
 
 def test_independent_rows_are_worth_about_their_number() -> None:
     rng = np.random.default_rng(1)
-    lengths = [dependence(rng.exponential(size=1000)) for _ in range(50)]
+    lengths = [dependence(rng.exponential(size=1000), 0.01) for _ in range(50)]
     assert 1 <= np.median(lengths) < 1.15
     assert np.quantile(lengths, 0.9) < 1.5
 
 
+def test_only_the_dependence_of_high_scores_counts() -> None:
+    """As on a machine whose state moves slowly, while what exceeds its curve is noise."""
+    rng = np.random.default_rng(6)
+    scores = dependent(8000, 0.95, rng)
+    scores[rng.random(8000) < 0.02] += 10
+    assert autocorrelation_time(scores > np.median(scores)) > 10
+    assert dependence(scores, 0.001) < 1.5
+    assert dependence(scores, 0.05) > 4
+
+
 def test_constant_and_few_scores_depend_on_nothing() -> None:
-    assert dependence(np.ones(100)) == 1
-    assert dependence(np.array([1.0, 2.0])) == 1
+    assert dependence(np.ones(100), 0.01) == 1
+    assert dependence(np.array([1.0, 2.0]), 0.01) == 1
 
 
 @pytest.mark.parametrize(("rows", "alpha"), [(50, 0.1), (400, 0.05), (1000, 0.01), (5000, 0.001)])

@@ -59,12 +59,13 @@ class AutoThreshold(RateThreshold):
         if enough:
             return LabelledThreshold(alpha).fit(evidence), found
         if evidence.in_time:
-            length = dependence(evidence.scores)
+            length = dependence(evidence.scores, alpha)
             dependent = length >= DEPENDENT
             found.append(
-                f"rows follow one another and {length:.1f} tell as much as one independent row"
+                f"rows follow one another, and {length:.1f} tell as much of high scores as one "
+                "independent row"
                 if dependent
-                else "rows follow one another without depending on it"
+                else "rows follow one another, and their high scores do not depend on it"
             )
             if dependent:
                 return BlocksThreshold(alpha).fit(evidence), found

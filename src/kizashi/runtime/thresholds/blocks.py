@@ -43,7 +43,7 @@ class BlocksThreshold(RateThreshold):
         self.settings |= {"confidence": confidence}
 
     def _fit(self, evidence: CalibrationScores) -> float:
-        length = dependence(evidence.scores) if evidence.in_time else 1.0
+        length = dependence(evidence.scores, self.alpha) if evidence.in_time else 1.0
         effective = max(1, math.floor(len(evidence) / length))
         self.details = {
             "dependent_rows": length,

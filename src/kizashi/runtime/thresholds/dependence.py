@@ -7,20 +7,22 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-LEVELS = (0.5, 0.1)
-"""The shares of rows whose exceedances are followed. Dependence grows weaker further out in the
-tail, where it cannot be measured, so the rates that are asked for are met with some to spare."""
+FOLLOWED = 100
+"""Exceedances that an autocorrelation is taken from, at least, as long as half of the rows hold
+them: with fewer it is too short by chance."""
 
 
-def dependence(scores: FloatArray) -> float:
-    """The number of consecutive rows that tell as much of a share of exceedances as one
+def dependence(scores: FloatArray, alpha: float) -> float:
+    """The number of consecutive rows that tell as much of the share `alpha` of exceedances as one
     independent row would, from 1; `scores` are in order of time.
 
-    The integrated autocorrelation time of the indicators of exceeding a level, the longest over
-    LEVELS.
+    The integrated autocorrelation time of the indicator of exceeding a level somewhat lower than
+    the one that a share `alpha` exceeds: at twice that share, and with FOLLOWED exceedances. What
+    rows below that do among themselves does not count, and further out dependence cannot be
+    measured; where it weakens there, as it does in Gaussian series, it is overstated.
     """
-    times = [autocorrelation_time(scores > np.quantile(scores, 1 - share)) for share in LEVELS]
-    return max(1.0, *times)
+    share = min(0.5, max(2 * alpha, FOLLOWED / len(scores)))
+    return max(1.0, autocorrelation_time(scores > np.quantile(scores, 1 - share)))
 
 
 def autocorrelation_time(values: npt.ArrayLike) -> float:
