@@ -13,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
@@ -120,7 +120,8 @@ def build(node: DictConfig, **given: Any) -> Any:
         if key not in parameters:
             allowed = ", ".join(sorted(set(parameters) - set(given))) or "none"
             raise ConfigurationError(f"{group}.{key} is unknown; there are: {allowed}")
-        arguments[key] = checked(f"{group}.{key}", value, hints[key])
+        parts = _parts(node, key)
+        arguments[key] = parts if parts else checked(f"{group}.{key}", value, hints[key])
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in {*arguments, *given}:
             raise ConfigurationError(f"{group}.{name} is missing; give it as {group}.{name}=…")
@@ -128,6 +129,14 @@ def build(node: DictConfig, **given: Any) -> Any:
         return target(**arguments, **given)
     except ConfigurationError as error:
         raise ConfigurationError(f"{group}: {error}") from error
+
+
+def _parts(node: DictConfig, key: str) -> list[Any]:
+    """What a list of descriptions describes; empty for a value of another kind."""
+    value = node[key]
+    if not isinstance(value, ListConfig):
+        return []
+    return [build(part) for part in value if isinstance(part, DictConfig) and "_target_" in part]
 
 
 def _class(group: str, path: str) -> Any:

@@ -5,11 +5,14 @@ from torch import nn
 
 
 class Autoencoder(nn.Module):
-    """Rebuilds scaled windows: input and output have shape (B, T, F).
+    """Rebuilds scaled windows: input of shape (B, T, F), output (M, B, T, F) for M members.
 
     A network is made from the number of sensors, the window length and its own settings. It learns
-    by `loss`; one that learns in another way overrides both losses.
+    by `loss`; one that learns in another way overrides it.
     """
+
+    def meet(self, windows_BTF: torch.Tensor) -> None:
+        """Settle what depends on the data, from the windows of training, before it begins."""
 
     def loss(self, windows_BTF: torch.Tensor, noise: float) -> torch.Tensor:
         """What training makes small: the mean squared error of windows rebuilt from disturbed ones.
@@ -19,8 +22,11 @@ class Autoencoder(nn.Module):
         (Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010) instead of copying.
         """
         disturbed_BTF = windows_BTF + noise * torch.randn_like(windows_BTF)
-        return nn.functional.mse_loss(self(disturbed_BTF), windows_BTF)
+        return (self(disturbed_BTF) - windows_BTF).square().mean()
 
     def validation_loss(self, windows_BTF: torch.Tensor) -> torch.Tensor:
-        """What early stopping compares on held-out windows: a function of the weights alone."""
-        return nn.functional.mse_loss(self(windows_BTF), windows_BTF)
+        """`loss` on other windows, with the same noise at every call, so that epochs compare."""
+        devices = [windows_BTF.device] if windows_BTF.is_cuda else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(0)
+            return self.loss(windows_BTF, 0.0)

@@ -12,6 +12,9 @@ from kizashi.models.autoencoder import Autoencoder
 WIDTH_PER_VALUE, NARROWEST, WIDEST = 16, 64, 256
 LOSS_FLOOR = 0.05
 """Keeps the weight of nearly undisturbed windows finite; in squared scaled units."""
+FINEST, COARSEST = 0.05, 0.3
+"""The range of the noise level at which windows are scored where none is given."""
+WINDOWS_COMPARED = 2000
 
 
 class DenoisingEnsemble(Autoencoder):
@@ -23,11 +26,12 @@ class DenoisingEnsemble(Autoencoder):
     follows the gradient of their log density (Alain and Bengio, "What regularized auto-encoders
     learn from the data-generating distribution", JMLR 15, 2014; noise levels and their weights
     after Karras et al., "Elucidating the design space of diffusion-based generative models",
-    NeurIPS 2022). To score, the level is `score_noise`, nothing is added, and the members' answers
-    are averaged.
+    NeurIPS 2022). To score, the level is `score_noise` and nothing is added.
 
-    `width` None grows with the number of values in a window. The trainer's own noise is not used.
-    Raises ConfigurationError for a setting out of its range.
+    `score_noise` None is twice the usual distance between neighbouring training windows, per value,
+    within FINEST and COARSEST: no finer than the data can tell. `width` None grows with the number
+    of values in a window. The trainer's own noise is not used. Raises ConfigurationError for a
+    setting out of its range.
     """
 
     def __init__(
@@ -38,39 +42,52 @@ class DenoisingEnsemble(Autoencoder):
         width: int | None = None,
         smallest_noise: float = 0.02,
         largest_noise: float = 1.0,
-        score_noise: float = 0.3,
+        score_noise: float | None = None,
     ) -> None:
         super().__init__()
         if members < 1:
             raise ConfigurationError(f"members is {members}; a whole number from 1 is needed")
         if width is not None and width < 4:
             raise ConfigurationError(f"width is {width}; a whole number from 4 is needed")
-        if not 0 < smallest_noise <= score_noise <= largest_noise:
+        if not 0 < smallest_noise <= largest_noise < math.inf:
             raise ConfigurationError(
-                f"score_noise is {score_noise}; a number from smallest_noise ({smallest_noise}, "
-                f"above 0) to largest_noise ({largest_noise}) is needed"
+                f"smallest_noise is {smallest_noise}; a number above 0, up to largest_noise "
+                f"({largest_noise}), is needed"
+            )
+        if score_noise is not None and not smallest_noise <= score_noise <= largest_noise:
+            raise ConfigurationError(
+                f"score_noise is {score_noise}; a number from smallest_noise ({smallest_noise}) to "
+                f"largest_noise ({largest_noise}) is needed, or null"
             )
         values = n_sensors * window_length
         width = width or min(max(WIDTH_PER_VALUE * values, NARROWEST), WIDEST)
         self.window_length, self.n_sensors, self.members = window_length, n_sensors, members
         self.noise_range = (math.log(smallest_noise), math.log(largest_noise))
-        self.score_noise = score_noise
-        widths = [values, width, width, width // 4, width, width, values]
-        pairs = list(pairwise(widths))
+        self.given_noise = score_noise
+        self.score_noise = score_noise or COARSEST
+        widths = [values, width, width, max(width // 4, 1), width, width, values]
+        gains = [1.4] * (len(widths) - 2) + [0.5]
         self.weights = nn.ParameterList(
-            nn.Parameter(torch.randn(members, narrow, wide) * math.sqrt(1 / narrow))
-            for narrow, wide in pairs
+            nn.Parameter(torch.randn(members, narrow, wide) * gain * math.sqrt(1 / narrow))
+            for gain, (narrow, wide) in zip(gains, pairwise(widths), strict=True)
         )
         self.biases = nn.ParameterList(
-            nn.Parameter(torch.zeros(members, 1, wide)) for _, wide in pairs
+            nn.Parameter(torch.zeros(members, 1, wide)) for wide in widths[1:]
         )
-        self.level = nn.Parameter(torch.randn(members, 1, width))
+        self.level = nn.Parameter(torch.randn(members, 1, width) * 1.4 * math.sqrt(1 / values))
+
+    def meet(self, windows_BTF: torch.Tensor) -> None:
+        """Find the noise level to score at, unless it was given."""
+        if self.given_noise is None:
+            low, high = (math.exp(level) for level in self.noise_range)
+            noise = min(max(2 * spacing(windows_BTF), FINEST), COARSEST)
+            self.score_noise = min(max(noise, low), high)
 
     def forward(self, windows_BTF: torch.Tensor) -> torch.Tensor:
-        """The rebuilt windows, shape (B, T, F)."""
+        """What each member rebuilds, shape (M, B, T, F)."""
         level = windows_BTF.new_full((1, 1, 1), math.log(self.score_noise))
         rebuilt_MBV = self._rebuild(windows_BTF.flatten(1)[None], level)
-        return rebuilt_MBV.mean(0).reshape(-1, self.window_length, self.n_sensors)
+        return rebuilt_MBV.reshape(self.members, -1, self.window_length, self.n_sensors)
 
     def loss(self, windows_BTF: torch.Tensor, noise: float) -> torch.Tensor:
         """The error of windows rebuilt from noisy ones, each level weighted by how small its error
@@ -85,13 +102,6 @@ class DenoisingEnsemble(Autoencoder):
         error_MB1 = (rebuilt_MBV - values_BV).square().mean(-1, keepdim=True)
         return (error_MB1 / (noise_MB1.square() + LOSS_FLOOR)).mean()
 
-    def validation_loss(self, windows_BTF: torch.Tensor) -> torch.Tensor:
-        """`loss` with the same noise at every call, so that epochs compare."""
-        devices = [windows_BTF.device] if windows_BTF.is_cuda else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(0)
-            return self.loss(windows_BTF, 0.0)
-
     def _rebuild(self, values_MBV: torch.Tensor, level_MB1: torch.Tensor) -> torch.Tensor:
         """Each member's answer, shape (M, B, V), at logarithmic noise levels."""
         hidden = torch.matmul(values_MBV, self.weights[0]) + self.biases[0] + level_MB1 * self.level
@@ -99,3 +109,14 @@ class DenoisingEnsemble(Autoencoder):
             hidden = torch.matmul(nn.functional.silu(hidden), weight) + bias
         rebuilt_MBV: torch.Tensor = hidden
         return rebuilt_MBV
+
+
+def spacing(windows_BTF: torch.Tensor) -> float:
+    """Median root mean square distance between a window and its nearest neighbour, per value, in a
+    sample spread evenly over the windows; 0 for a single window."""
+    values_BV = windows_BTF.flatten(1).double()
+    if len(values_BV) < 2:
+        return 0.0
+    values_BV = values_BV[:: -(-len(values_BV) // WINDOWS_COMPARED)]
+    distance_BB = torch.cdist(values_BV, values_BV).fill_diagonal_(math.inf)
+    return float(distance_BB.amin(1).median()) / math.sqrt(values_BV.shape[1])

@@ -11,7 +11,7 @@ from kizashi.models.autoencoder import Autoencoder
 
 
 class DenseAutoencoder(Autoencoder):
-    """Rebuilds a window from `latent` numbers; input and output have shape (B, T, F).
+    """Rebuilds a window from `latent` numbers.
 
     `hidden` are the widths of the encoder's hidden layers, mirrored in the decoder. `latent` None
     means half of the window's values, rounded up, and no more than the narrowest hidden layer:
@@ -38,10 +38,10 @@ class DenseAutoencoder(Autoencoder):
         self.decoder = _layers([bottleneck, *reversed(hidden), values])
 
     def forward(self, windows_BTF: torch.Tensor) -> torch.Tensor:
-        """The rebuilt windows, shape (B, T, F)."""
+        """The rebuilt windows, shape (1, B, T, F)."""
         latent_BL: torch.Tensor = self.encoder(windows_BTF.flatten(1))
         rebuilt: torch.Tensor = self.decoder(latent_BL)
-        return rebuilt.reshape(-1, self.window_length, self.n_sensors)
+        return rebuilt.reshape(1, -1, self.window_length, self.n_sensors)
 
 
 def _layers(widths: Sequence[int]) -> nn.Sequential:

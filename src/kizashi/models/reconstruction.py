@@ -9,7 +9,8 @@ from kizashi.models.autoencoder import Autoencoder
 class ReconstructionTask(lightning.LightningModule):
     """Trains a network on scaled normal windows, disturbed by `noise` as its `loss` takes it.
 
-    The learning rate falls to zero along a cosine over `total_steps`.
+    The learning rate rises for a twentieth of `total_steps` and then falls along a cosine (Smith
+    and Topin, "Super-convergence", 2018).
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class ReconstructionTask(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=self.learning_rate, weight_decay=1e-5
+            self.network.parameters(), lr=self.learning_rate, weight_decay=1e-4
         )
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.total_steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.learning_rate, self.total_steps, pct_start=0.05
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

@@ -28,10 +28,10 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.scaling import Scaler
-from kizashi.runtime.scoring import Scorer
+from kizashi.runtime.scoring import restore_scorer
 from kizashi.runtime.thresholds import Threshold
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 FILES = ("detector.json", "arrays.npz", "network.onnx", "example.json")
 EXAMPLE_TOLERANCE = 1e-3
@@ -142,7 +142,7 @@ def _assemble(folder: Path, contents: Mapping[str, bytes], name: str) -> Bundle:
         contract=DataContract.from_dict(parts["contract"]),
         scaler=Scaler.from_dict(parts["scaler"]),
         network=OnnxNetwork(contents["network.onnx"]),
-        scorer=Scorer.from_dict(parts["scorer"]),
+        scorer=restore_scorer(parts["scorer"]),
         calibration=Calibration(arrays["calibration"]),
         threshold=Threshold.from_dict(parts["threshold"]),
     )

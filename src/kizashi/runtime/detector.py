@@ -11,7 +11,7 @@ from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.network import Network
 from kizashi.runtime.scaling import Scaler
-from kizashi.runtime.scoring import Scorer
+from kizashi.runtime.scoring import Rebuilt, Scorer
 from kizashi.runtime.thresholds import Threshold
 from kizashi.runtime.windows import sliding_windows
 
@@ -60,8 +60,7 @@ class Detector:
         """
         score_B = np.empty(len(windows_BTF))
         for piece in _pieces(windows_BTF):
-            residual_BTF, _ = residuals(self.scaler, self.network, windows_BTF[piece])
-            score_B[piece] = _finite(self.scorer.score(residual_BTF))
+            score_B[piece] = _finite(self.scorer.score(self.rebuild(windows_BTF[piece])))
         return score_B
 
     def decide(self, windows_BTF: FloatArray, score_B: FloatArray) -> npt.NDArray[np.bool_]:
@@ -85,42 +84,45 @@ class Detector:
         )
 
     def _judge(self, windows_BTF: FloatArray) -> Verdicts:
-        residual_BTF, rebuilt_BTF = residuals(self.scaler, self.network, windows_BTF)
-        score_B = _finite(self.scorer.score(residual_BTF))
+        rebuilt = self.rebuild(windows_BTF)
+        score_B, contribution_BF = self.scorer.explain(rebuilt)
+        expected_BF = rebuilt.rebuilt_MBTF[:, :, -1].mean(axis=0)
         return Verdicts(
-            score_B=score_B,
+            score_B=_finite(score_B),
             anomaly_B=self.decide(windows_BTF, score_B),
             p_value_B=self.calibration.p_value(score_B),
             severity_B=self.calibration.severity(score_B),
-            contribution_BF=self.scorer.contributions(residual_BTF),
-            expected_BF=self.scaler.inverse(rebuilt_BTF[:, -1]),
+            contribution_BF=contribution_BF,
+            expected_BF=self.scaler.inverse(expected_BF),
             out_of_range_BF=np.asarray(self.contract.out_of_range(windows_BTF).any(axis=1)),
         )
+
+    def rebuild(self, windows_BTF: FloatArray) -> Rebuilt:
+        """Windows in original units as the scorer sees them."""
+        return rebuild(self.scaler, self.network, windows_BTF)
 
     def windows(self, rows_NF: FloatArray) -> FloatArray:
         """Consecutive rows as this detector's windows; raises DataError with too few rows."""
         return np.asarray(sliding_windows(rows_NF, self.contract.window_length))
 
 
-def residuals(
-    scaler: Scaler, network: Network, windows_BTF: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Residual and reconstruction, both scaled and of shape (B, T, F), of windows in original
-    units."""
-    residual_BTF, rebuilt_BTF = np.empty((2, *windows_BTF.shape))
-    for piece in _pieces(windows_BTF):
-        residual_BTF[piece], rebuilt_BTF[piece] = _residuals(scaler, network, windows_BTF[piece])
-    return residual_BTF, rebuilt_BTF
+def rebuild(scaler: Scaler, network: Network, windows_BTF: FloatArray) -> Rebuilt:
+    """Windows in original units, scaled and rebuilt; in pieces, so that many fit into memory."""
+    parts = [_rebuild(scaler, network, windows_BTF[piece]) for piece in _pieces(windows_BTF)]
+    if len(parts) == 1:
+        return parts[0]
+    return Rebuilt(
+        np.concatenate([part.scaled_BTF for part in parts]),
+        np.concatenate([part.rebuilt_MBTF for part in parts], axis=1),
+    )
 
 
-def _residuals(
-    scaler: Scaler, network: Network, windows_BTF: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _rebuild(scaler: Scaler, network: Network, windows_BTF: FloatArray) -> Rebuilt:
     with np.errstate(over="ignore"):  # an infinite scaled value is cut like any other
         scaled_BTF = scaler.transform(windows_BTF)
     scaled_BTF = np.clip(scaled_BTF, -FURTHEST_SCALED, FURTHEST_SCALED)
-    rebuilt_BTF = network.reconstruct(scaled_BTF.astype(np.float32)).astype(np.float64)
-    return scaled_BTF - rebuilt_BTF, rebuilt_BTF
+    rebuilt_MBTF = network.reconstruct(scaled_BTF.astype(np.float32))
+    return Rebuilt(scaled_BTF, rebuilt_MBTF.astype(np.float64))
 
 
 def pieces(count: int, values: int) -> Iterator[slice]:

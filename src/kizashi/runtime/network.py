@@ -1,4 +1,4 @@
-"""The network as the runtime sees it: scaled windows in, rebuilt windows out."""
+"""The network as the runtime sees it: scaled windows in, what each member rebuilds out."""
 
 from typing import Protocol
 
@@ -13,11 +13,11 @@ class Network(Protocol):
     """Rebuilds scaled windows."""
 
     def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The rebuilt windows, in the shape of the input, (B, T, F)."""
+        """What each member makes of windows (B, T, F), shape (M, B, T, F)."""
 
 
 class OnnxNetwork:
-    """A network stored as ONNX with one input and one output of shape (B, T, F).
+    """A network stored as ONNX with one input (B, T, F) and one output (M, B, T, F).
 
     Raises BundleError when the bytes are not such a model.
     """
@@ -45,7 +45,7 @@ class OnnxNetwork:
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
 
     def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The rebuilt windows, in the shape of the input, (B, T, F)."""
+        """What each member makes of windows (B, T, F), shape (M, B, T, F)."""
         contiguous = np.ascontiguousarray(windows_BTF, dtype=np.float32)
         rebuilt: npt.NDArray[np.float32] = self._session.run(
             self._outputs, {self._input: contiguous}

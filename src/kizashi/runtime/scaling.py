@@ -18,6 +18,11 @@ CONSTANT_SENSOR_SPREAD = 0.01
 leaving the level counts as a large step instead of dividing by zero."""
 
 
+KNEE = 3.0
+FURTHEST_INVERSE = 30.0
+"""Keeps what a network rebuilds finite in original units, at 10 ** 13 standard deviations."""
+
+
 class Scaler(ABC):
     """Centre and spread of each sensor, shapes (F,), in the sensor's unit."""
 
@@ -113,6 +118,24 @@ class MinMaxScaler(Scaler):
         return low_F, rows_NF.max(axis=0) - low_F
 
 
+class CompressedScaler(StandardScaler):
+    """Standard scaling that grows like a logarithm beyond KNEE standard deviations.
+
+    3 asinh(z / 3): single wild values of heavy-tailed sensors then neither rule distances nor drive
+    the network where it has never been, and a larger value is still a larger one.
+    """
+
+    kind = "compressed"
+
+    def transform(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        compressed: npt.NDArray[np.float64] = KNEE * np.arcsinh(super().transform(values) / KNEE)
+        return compressed
+
+    def inverse(self, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        furthest = np.clip(scaled / KNEE, -FURTHEST_INVERSE, FURTHEST_INVERSE)
+        return super().inverse(KNEE * np.sinh(furthest))
+
+
 SCALERS: dict[str, type[Scaler]] = {
-    scaler.kind: scaler for scaler in (StandardScaler, RobustScaler, MinMaxScaler)
+    scaler.kind: scaler for scaler in (StandardScaler, CompressedScaler, RobustScaler, MinMaxScaler)
 }

@@ -1,6 +1,5 @@
 """Batches of windows straight from one tensor: one indexing call a batch, none per row."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,24 +7,29 @@ import numpy.typing as npt
 import torch
 
 
-class WindowBatches:
-    """Iterates over scaled windows (B, T, F) in batches, in a new order each time if `shuffle`."""
+class RandomBatches:
+    """Iterates over `count` batches of scaled windows (B, T, F), each drawn anew with repetition.
+
+    So a step is a step, whether there are fifty windows or fifty million.
+    """
 
     def __init__(
-        self, windows_BTF: npt.NDArray[np.float64], batch_size: int, *, shuffle: bool, seed: int = 0
+        self, windows_BTF: npt.NDArray[np.float64], batch_size: int, count: int, seed: int
     ) -> None:
-        self._windows = torch.from_numpy(np.ascontiguousarray(windows_BTF, dtype=np.float32))
+        self.windows = as_tensor(windows_BTF)
         self._batch_size = batch_size
-        self._shuffle = shuffle
+        self._count = count
         self._generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
-        return math.ceil(len(self._windows) / self._batch_size)
+        return self._count
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        if not self._shuffle:
-            yield from torch.split(self._windows, self._batch_size)
-            return
-        order = torch.randperm(len(self._windows), generator=self._generator)
-        for chosen in torch.split(order, self._batch_size):
-            yield self._windows[chosen]
+        for _ in range(self._count):
+            drawn = torch.randint(len(self.windows), (self._batch_size,), generator=self._generator)
+            yield self.windows[drawn]
+
+
+def as_tensor(windows_BTF: npt.NDArray[np.float64]) -> torch.Tensor:
+    """Windows in single precision, as networks take them."""
+    return torch.from_numpy(np.ascontiguousarray(windows_BTF, dtype=np.float32))

@@ -34,7 +34,7 @@ def export_onnx(network: nn.Module, windows_BTF: npt.NDArray[np.float64]) -> byt
             dynamo=False,
             input_names=["windows"],
             output_names=["rebuilt"],
-            dynamic_axes={"windows": {0: "B"}, "rebuilt": {0: "B"}},
+            dynamic_axes={"windows": {0: "B"}, "rebuilt": {1: "B"}},
         )
         expected = network(inputs).numpy()
     rebuilt = OnnxNetwork(buffer.getvalue()).reconstruct(inputs.numpy())

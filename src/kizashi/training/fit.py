@@ -1,7 +1,9 @@
 """The whole way from split rows to a calibrated bundle."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +11,15 @@ import numpy.typing as npt
 import torch
 
 from kizashi.data.labelled import LabelledRows
+from kizashi.errors import DataError
 from kizashi.models.autoencoder import Autoencoder
 from kizashi.runtime.bundle import Bundle, save_bundle
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
-from kizashi.runtime.detector import Detector, residuals
-from kizashi.runtime.network import OnnxNetwork
+from kizashi.runtime.detector import Detector, pieces, rebuild
+from kizashi.runtime.network import Network, OnnxNetwork
 from kizashi.runtime.scaling import Scaler
-from kizashi.runtime.scoring import Scorer
+from kizashi.runtime.scoring import Rebuilt, Scorer
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
 from kizashi.runtime.windows import sliding_windows
 from kizashi.training.export import export_onnx
@@ -25,13 +28,18 @@ from kizashi.training.trainer import EpochReport, NetworkTrainer
 FloatArray = npt.NDArray[np.float64]
 
 
+CROSS_FIT_BLOCKS = 8
+"""Blocks of cross-fitting: fits on seven eighths of the rows resemble the one on all of them."""
+
+
 @dataclass(frozen=True)
 class NormalRows:
     """Normal rows in original units, each part of shape (N, F), in order of time.
 
-    The network learns from `train`, stops early on `validation`, and never sees `calibration`,
-    which sets the threshold. `in_time`: rows follow one another, so that one may depend on the one
-    before it.
+    The network learns from `train`, and from `validation` unless training stops early on it. It
+    never sees `calibration`, which sets the threshold; where that is empty, the threshold comes
+    from cross-fitting. `in_time`: rows follow one another, so that one may depend on the one before
+    it.
     """
 
     train: FloatArray
@@ -53,6 +61,24 @@ class Recipe:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """The parts that score, fitted, and the network as it is stored."""
+
+    scaler: Scaler
+    network: Network
+    scorer: Scorer
+    model: bytes
+
+    def score(self, windows_BTF: FloatArray) -> FloatArray:
+        """Scores of windows in original units, shape (B,)."""
+        parts = [
+            self.scorer.score(rebuild(self.scaler, self.network, windows_BTF[piece]))
+            for piece in pieces(len(windows_BTF), windows_BTF[0].size if len(windows_BTF) else 1)
+        ]
+        return np.concatenate(parts)
+
+
 def fit_bundle(
     recipe: Recipe,
     contract: DataContract,
@@ -64,48 +90,103 @@ def fit_bundle(
     """Train, calibrate and save a detector; returns the bundle as loaded from `folder`.
 
     The threshold is calibrated through the exported network, so what is calibrated is what serves;
-    `labelled` rows are for a rule that wants labels.
+    `labelled` rows are for a rule that wants labels. Without calibration rows each of a few blocks
+    in time is scored by a detector fitted on the others, so that every row trains and every row
+    calibrates (cross-conformal prediction: Vovk, Ann. Math. Artif. Intell. 74, 2015; CV+: Barber et
+    al., Ann. Stat. 49, 2021): for data too small to give rows away.
     Raises DataError when a part has fewer rows than one window.
     """
-
-    def windows(part: FloatArray) -> FloatArray:
-        return np.asarray(sliding_windows(part, contract.window_length))
-
-    recipe.scaler.fit(rows.train)
-    scaled_BTF = recipe.scaler.transform(windows(rows.train))
-    validation_BTF = recipe.scaler.transform(windows(rows.validation))
-    # Weights start from the seed too, so the network is made after it is set.
-    network = _seeded_network(recipe, contract)
-    trained = recipe.trainer.train(network, scaled_BTF, validation_BTF, recipe.seed, report)
-    model = export_onnx(trained, validation_BTF[:64])
-    onnx = OnnxNetwork(model)
-
-    seen_BTF = np.concatenate([windows(rows.train), windows(rows.validation)])
-    recipe.scorer.fit(residuals(recipe.scaler, onnx, seen_BTF)[0])
-    calibration_BTF = windows(rows.calibration)
-
-    def score(windows_BTF: FloatArray) -> FloatArray:
-        return recipe.scorer.score(residuals(recipe.scaler, onnx, windows_BTF)[0])
-
-    scores = score(calibration_BTF)
-    evidence = CalibrationScores(scores, rows.in_time)
+    length = contract.window_length
+    fitted = fit_parts(recipe, length, rows.train, rows.validation, report)
+    if len(rows.calibration):
+        calibration_BTF = _windows(rows.calibration, length)
+        scores, blocks = fitted.score(calibration_BTF), ()
+    else:
+        every = np.concatenate([rows.train, rows.validation])
+        calibration_BTF, scores, blocks = cross_fit(recipe, length, every)
+    evidence = CalibrationScores(scores, rows.in_time, blocks=blocks)
     if labelled is not None and recipe.threshold.wants_labels:
-        windows_BTF, label_B = labelled.windows(contract.window_length)
-        evidence = replace(evidence, labelled_scores=score(windows_BTF), labels=label_B)
+        windows_BTF, label_B = labelled.windows(length)
+        evidence = replace(evidence, labelled_scores=fitted.score(windows_BTF), labels=label_B)
     detector = Detector(
         contract=contract,
-        scaler=recipe.scaler,
-        network=onnx,
-        scorer=recipe.scorer,
+        scaler=fitted.scaler,
+        network=fitted.network,
+        scorer=fitted.scorer,
         calibration=Calibration(scores),
         threshold=recipe.threshold.fit(evidence),
     )
-    return save_bundle(detector, model, _typical_window(calibration_BTF, scores), folder)
+    return save_bundle(detector, fitted.model, _typical_window(calibration_BTF, scores), folder)
 
 
-def _seeded_network(recipe: Recipe, contract: DataContract) -> Autoencoder:
+def fit_parts(
+    recipe: Recipe,
+    length: int,
+    train_NF: FloatArray,
+    validation_NF: FloatArray,
+    report: EpochReport = lambda epoch, losses: None,
+) -> Fitted:
+    """Scaler, network and scorer, fitted on normal rows."""
+    if not recipe.trainer.stops_early and len(validation_NF):
+        # Nothing is compared on them, so they are as good for learning as the others.
+        seen_BTF = np.concatenate([_windows(train_NF, length), _windows(validation_NF, length)])
+        learned_NF, held_out_BTF = np.concatenate([train_NF, validation_NF]), seen_BTF[:0]
+    else:
+        learned_NF, seen_BTF = train_NF, _windows(train_NF, length)
+        held_out_BTF = _windows(validation_NF, length) if len(validation_NF) else seen_BTF[:0]
+    if recipe.trainer.stops_early and not len(held_out_BTF):
+        raise DataError("training stops early (patience) and there are no validation rows")
+    scaler = deepcopy(recipe.scaler).fit(learned_NF)
+    scaled_BTF = scaler.transform(seen_BTF)
+    # Weights start from the seed too, so the network is made after it is set.
     torch.manual_seed(recipe.seed)
-    return recipe.network(len(contract.sensors), contract.window_length)
+    network = recipe.network(seen_BTF.shape[2], length)
+    held_out_BTF = scaler.transform(held_out_BTF)
+    trained = recipe.trainer.train(network, scaled_BTF, held_out_BTF, recipe.seed, report)
+    model = export_onnx(trained, scaled_BTF[:64])
+    onnx = OnnxNetwork(model)
+    every_BTF = np.concatenate([seen_BTF, scaler.inverse(held_out_BTF)])
+    scorer = deepcopy(recipe.scorer).fit(rebuild(scaler, onnx, every_BTF))
+    return Fitted(scaler, onnx, scorer, model)
+
+
+def cross_fit(
+    recipe: Recipe, length: int, rows_NF: FloatArray
+) -> tuple[FloatArray, FloatArray, tuple[int, ...]]:
+    """Windows inside each block in time, their scores by parts fitted on the other blocks, and how
+    many windows each block has.
+
+    A scorer that looks at windows alone is fitted without training a network again. Raises
+    DataError for too few rows.
+    """
+    edges = np.linspace(0, len(rows_NF), CROSS_FIT_BLOCKS + 1).astype(int)
+    windows, scores = [], []
+    for first, last in pairwise(edges):
+        others_NF = np.delete(rows_NF, np.s_[first:last], axis=0)
+        inside_BTF = _windows(rows_NF[first:last], length)
+        windows.append(inside_BTF)
+        scores.append(_fit_to_score(recipe, length, others_NF)(inside_BTF))
+    return np.concatenate(windows), np.concatenate(scores), tuple(map(len, scores))
+
+
+def _fit_to_score(
+    recipe: Recipe, length: int, rows_NF: FloatArray
+) -> Callable[[FloatArray], FloatArray]:
+    if recipe.scorer.needs_network:
+        recipe = replace(recipe, trainer=replace(recipe.trainer, patience=None, progress=False))
+        return fit_parts(recipe, length, rows_NF, rows_NF[:0]).score
+    scaler = deepcopy(recipe.scaler).fit(rows_NF)
+
+    def seen(windows_BTF: FloatArray) -> Rebuilt:
+        scaled_BTF = scaler.transform(windows_BTF)
+        return Rebuilt(scaled_BTF, scaled_BTF[None])
+
+    scorer = deepcopy(recipe.scorer).fit(seen(_windows(rows_NF, length)))
+    return lambda windows_BTF: scorer.score(seen(windows_BTF))
+
+
+def _windows(rows_NF: FloatArray, length: int) -> FloatArray:
+    return np.asarray(sliding_windows(rows_NF, length))
 
 
 def _typical_window(windows_BTF: FloatArray, scores: FloatArray) -> FloatArray:

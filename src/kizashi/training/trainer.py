@@ -1,4 +1,4 @@
-"""Training with Lightning: early stopping on held-out normal windows, the best weights kept."""
+"""Training with Lightning: a fixed number of steps, or until held-out windows stop improving."""
 
 import logging
 import math
@@ -14,47 +14,48 @@ import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.models.autoencoder import Autoencoder
 from kizashi.models.reconstruction import ReconstructionTask
-from kizashi.training.batches import WindowBatches
+from kizashi.training.batches import RandomBatches, as_tensor
 
 EpochReport = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch with its number and its losses."""
+
+REPORT_EVERY = 50
+CLIPPED_GRADIENT = 10.0
+"""Far above the usual norm: it only keeps one wild batch from throwing the weights away."""
 
 
 @dataclass(frozen=True)
 class NetworkTrainer:
     """How a network is trained: `conf/trainer/` has the alternatives.
 
-    `noise` is in scaled units; `patience` is how many epochs may pass without a smaller loss on
-    held-out windows; `min_steps` stretches training on small data, where an epoch is few steps.
+    Every REPORT_EVERY steps are an epoch, after which losses are reported. `patience` is how many
+    epochs may pass without a smaller loss on held-out windows; the best weights are then kept. None
+    takes all the steps, and leaves no window out of training. `noise` is in scaled units.
     `threads` are the CPU threads of one step: for networks of this width one is fastest, by far
     where other work wants the cores.
     Raises ConfigurationError for a value out of its range.
     """
 
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    max_epochs: int = 60
-    min_steps: int = 1_500
-    patience: int = 15
-    batch_size: int = 512
-    learning_rate: float = 2e-3
+    steps: int = 1_500
+    patience: int | None = None
+    batch_size: int = 256
+    learning_rate: float = 1e-3
     noise: float = 0.05
     threads: int = 1
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "patience", "batch_size", "threads"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(
-                    f"{name} is {getattr(self, name)}; a whole number from 1 is needed"
-                )
-        if self.min_steps < 0:
-            raise ConfigurationError(f"min_steps is {self.min_steps}; 0 or more is needed")
+        for name in ("steps", "patience", "batch_size", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigurationError(f"{name} is {value}; a whole number from 1 is needed")
         if not 0 < self.learning_rate < math.inf:
             raise ConfigurationError(
                 f"learning_rate is {self.learning_rate}; a number above 0 is needed"
@@ -64,6 +65,11 @@ class NetworkTrainer:
         if self.accelerator == "gpu" and not torch.cuda.is_available():
             raise ConfigurationError("accelerator is 'gpu' and no GPU is there; use auto or cpu")
 
+    @property
+    def stops_early(self) -> bool:
+        """Whether training needs windows to compare epochs on."""
+        return self.patience is not None
+
     def train(
         self,
         network: Autoencoder,
@@ -72,7 +78,7 @@ class NetworkTrainer:
         seed: int,
         report: EpochReport = lambda epoch, losses: None,
     ) -> Autoencoder:
-        """The network with the weights that rebuilt the scaled `validation_BTF` best.
+        """The trained network; with `patience`, as it rebuilt the scaled `validation_BTF` best.
 
         Raises DataError when the loss stops being a number.
         """
@@ -80,21 +86,20 @@ class NetworkTrainer:
         torch.set_num_threads(self.threads)
         # Without it cuBLAS refuses to be deterministic; the CPU does not look at it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        batches = WindowBatches(train_BTF, self.batch_size, shuffle=True, seed=seed)
-        epochs = max(self.max_epochs, -(-self.min_steps // len(batches)))
-        task = ReconstructionTask(network, self.learning_rate, self.noise, epochs * len(batches))
-        best = _BestWeights(report)
-        callbacks: list[Callback] = [
-            best,
-            EarlyStopping("validation_loss", patience=self.patience * epochs // self.max_epochs),
-        ]
+        per_epoch = min(REPORT_EVERY, self.steps)
+        epochs = -(-self.steps // per_epoch)
+        batches = RandomBatches(train_BTF, self.batch_size, per_epoch, seed)
+        network.meet(batches.windows)
+        task = ReconstructionTask(network, self.learning_rate, self.noise, epochs * per_epoch)
+        best = _BestWeights(report, self.patience)
+        callbacks: list[Callback] = [best]
         if self.progress:
             callbacks.append(
                 RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".1e"))
             )
-        validation = WindowBatches(validation_BTF, 16_384, shuffle=False)
+        held_out = as_tensor(validation_BTF).split(16_384) if self.stops_early else []
         with _quiet():
-            self._lightning(epochs, callbacks).fit(task, batches, validation)
+            self._lightning(epochs, callbacks).fit(task, batches, list(held_out) or None)
         if best.weights is None:
             raise DataError("training gave no finite loss; check the data for extreme values")
         network.load_state_dict(best.weights)
@@ -112,27 +117,38 @@ class NetworkTrainer:
             logger=False,
             deterministic=True,
             num_sanity_val_steps=0,
+            gradient_clip_val=CLIPPED_GRADIENT,
         )
 
 
 class _BestWeights(Callback):
-    """Keeps the weights of the epoch with the smallest held-out loss, and passes the losses on."""
+    """Passes the losses on, and keeps the weights: the last that gave a finite loss or, with
+    `patience`, the best on held-out windows, stopping when no better ones come."""
 
-    def __init__(self, report: EpochReport) -> None:
+    def __init__(self, report: EpochReport, patience: int | None) -> None:
         self.weights: dict[str, Any] | None = None
-        self._smallest = float("inf")
         self._report = report
+        self._patience = patience
+        self._smallest = math.inf
+        self._best_epoch = 0
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         losses = {name: float(loss) for name, loss in trainer.callback_metrics.items()}
         self._report(trainer.current_epoch, losses)
-        if losses["validation_loss"] < self._smallest:
-            self._smallest = losses["validation_loss"]
+        if not all(map(math.isfinite, losses.values())):
+            trainer.should_stop = True
+            return
+        held_out = losses.get("validation_loss")
+        if held_out is None or held_out < self._smallest:
+            self._smallest = math.inf if held_out is None else held_out
+            self._best_epoch = trainer.current_epoch
             network = pl_module.network
             assert isinstance(network, Autoencoder)
             self.weights = deepcopy(network.state_dict())
+        elif self._patience and trainer.current_epoch - self._best_epoch >= self._patience:
+            trainer.should_stop = True
 
 
 @contextmanager

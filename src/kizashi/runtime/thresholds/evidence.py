@@ -26,6 +26,8 @@ class CalibrationScores:
     in_time: bool = False
     labelled_scores: FloatArray | None = None
     labels: BoolArray | None = None
+    blocks: tuple[int, ...] = ()
+    """Windows in each block of cross-fitting, in order; empty for scores of one held-out part."""
 
     def __post_init__(self) -> None:
         scored = None if self.labelled_scores is None else len(self.labelled_scores)

@@ -17,8 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 LARGEST_ALPHA = 0.2
 """The start level lies at twice the rate asked for, at least: above it begins no tail."""
 FEWEST, ENOUGH, MOST = 10, 30, 1000
-"""Excesses: below the first no law is fitted, below the second with a warning, and never more than
-the last, because the law is that of the far tail."""
+"""Excesses: below the first no law is fitted, below the second with a warning, and not more than the
+last, because the law is that of the far tail; where twice the rate are more, a random draw."""
 STEP = 0.7
 """From one start level to the next higher one this share of excesses stays."""
 SIGNIFICANCE = 0.05
@@ -140,6 +140,9 @@ def _above(ordered: FloatArray, count: int, rng: np.random.Generator) -> Tail | 
     excesses = excesses[excesses > 1e-12 * excesses.max(initial=0.0)]
     if len(excesses) < FEWEST or excesses[0] == excesses[-1]:
         return None
+    share = len(excesses) / len(ordered)
+    if len(excesses) > MOST:  # at a rate for which the level cannot be higher
+        excesses = np.sort(rng.choice(excesses, MOST, replace=False))
     law = ParetoLaw.fit(excesses)
     misfit = law.misfit(excesses)
     samples = law.simulated(len(excesses), rng)
@@ -148,7 +151,6 @@ def _above(ordered: FloatArray, count: int, rng: np.random.Generator) -> Tail | 
         refit.misfit(sample) >= misfit for refit, sample in zip(refits, samples, strict=True)
     )
     p_value = (1 + as_bad) / (1 + len(refits))
-    share = len(excesses) / len(ordered)
     return Tail(float(start), share, excesses, law, misfit, p_value, refits)
 
 

@@ -1,0 +1,92 @@
+"""Several scorers as one: each says how many times its usual score a window has."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from kizashi.errors import ConfigurationError, NotCalibrated
+from kizashi.runtime.scoring.nearest import evenly
+from kizashi.runtime.scoring.scorer import FloatArray, Rebuilt, Restore, Scorer
+
+MOST_WINDOWS = 10_000
+"""Windows that medians and spreads are taken from: more change them by less than rounding."""
+SMALLEST_SPREAD = 0.05
+SMALLEST = 1e-30
+
+
+class JointScore(Scorer):
+    """The weighted geometric mean of the parts' scores, each over its median on normal windows.
+
+    A part weighs the more the less its logarithm varies among normal windows: the logarithm of the
+    result is the sum of the parts' standardised ones, so none drowns the others (the normalisation
+    by Gaussian scaling of Kriegel et al., "Interpreting and unifying outlier scores", SDM 2011,
+    taken in logarithms). 1 is a typical normal window. A sensor's contribution is the weighted mean
+    of its shares in the parts. Raises ConfigurationError without a part.
+    """
+
+    kind = "joint"
+
+    def __init__(self, parts: Sequence[Scorer]) -> None:
+        if not parts:
+            raise ConfigurationError("a joint score has no parts; at least one scorer is needed")
+        self.parts = list(parts)
+        self.needs_network = any(part.needs_network for part in self.parts)
+        self._median_K: FloatArray | None = None
+        self._weight_K: FloatArray | None = None
+
+    def fit(self, seen: Rebuilt) -> Self:
+        some = seen[evenly(len(seen), MOST_WINDOWS)]
+        median, spread = [], []
+        for part in self.parts:
+            logarithm_B = _logarithm(part.fit(seen).seen_scores(some))
+            median.append(float(np.median(logarithm_B)))
+            spread.append(max(float(logarithm_B.std()), SMALLEST_SPREAD))
+        self._median_K = np.array(median)
+        weight_K = 1 / np.array(spread)
+        self._weight_K = weight_K / weight_K.sum()
+        return self
+
+    def score(self, rebuilt: Rebuilt) -> FloatArray:
+        return self._joined([part.score(rebuilt) for part in self.parts])
+
+    def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
+        scores, shares = zip(*(part.explain(rebuilt) for part in self.parts), strict=True)
+        share_BF: FloatArray = np.tensordot(self._weights, np.stack(shares), axes=1)
+        return self._joined(scores), share_BF
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "parts": {str(k): part.to_dict() for k, part in enumerate(self.parts)},
+            "median": self._median_K,
+            "weight": self._weight_K,
+        }
+
+    @classmethod
+    def restore(cls, stored: Mapping[str, Any], any_scorer: Restore) -> Self:
+        parts = stored["parts"]
+        scorer = cls([any_scorer(parts[str(k)]) for k in range(len(parts))])
+        scorer._median_K, scorer._weight_K = stored["median"], stored["weight"]
+        return scorer
+
+    @property
+    def _weights(self) -> FloatArray:
+        if self._weight_K is None:
+            raise NotCalibrated(f"the {self.kind} scorer has not been fitted")
+        return self._weight_K
+
+    def _joined(self, scores: Sequence[FloatArray]) -> FloatArray:
+        weight_K = self._weights
+        assert self._median_K is not None
+        total_B = sum(
+            weight * (_logarithm(score_B) - median)
+            for weight, median, score_B in zip(weight_K, self._median_K, scores, strict=True)
+        )
+        joined_B: FloatArray = np.exp(total_B)
+        return joined_B
+
+
+def _logarithm(score_B: FloatArray) -> FloatArray:
+    logarithm_B: FloatArray = np.log(np.maximum(score_B, SMALLEST))
+    return logarithm_B

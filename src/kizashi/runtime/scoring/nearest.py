@@ -1,0 +1,161 @@
+"""The distance to the nearest normal windows: what was never seen is strange, however well the
+network rebuilds it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from kizashi.errors import ConfigurationError, NotCalibrated
+from kizashi.runtime.scoring.scorer import FloatArray, Rebuilt, Restore, Scorer, shares
+
+NEIGHBOURS = 3
+CLOSEST = 0.1
+"""Of the typical spacing: distances and spacings that are smaller say no more than this."""
+VALUES_AT_ONCE = 2**22
+
+
+class NearestNormal(Scorer):
+    """Distance to the nearest *prototypes*, normal windows kept as they were, over the root of the
+    spacing between prototypes there.
+
+    Dividing by the spacing makes a step away from densely packed windows count more than one among
+    windows that lie far apart (the idea of Breunig et al., "LOF: identifying density-based local
+    outliers", SIGMOD 2000); the root takes it half way, because a sparse region is itself a little
+    strange. Distances are root mean squares over the window's values, in scaled units; the
+    distance is the geometric mean of those to the nearest few, so that one odd prototype hides
+    little. `prototypes` is the largest number kept: of more windows, that many are drawn evenly.
+
+    Raises ConfigurationError for fewer than 1.
+    """
+
+    kind = "nearest_normal"
+    needs_network = False
+
+    def __init__(self, prototypes: int = 2000) -> None:
+        if prototypes < 1:
+            raise ConfigurationError(f"prototypes is {prototypes}; a whole number from 1 is needed")
+        self.prototypes = prototypes
+        self._prototype_PV: npt.NDArray[np.float32] | None = None
+        self._spacing_P = np.ones(1)
+
+    def fit(self, seen: Rebuilt) -> Self:
+        windows_BV = _flat(seen)
+        drawn = evenly(len(windows_BV), self.prototypes)
+        self._keep(windows_BV[drawn].astype(np.float32))
+        if len(drawn) == 1:
+            return self
+        alone = np.arange(len(drawn))
+        distance_PK, _ = self._nearest(windows_BV[drawn], leave_out=alone)
+        spacing_P = distance_PK.mean(axis=1)
+        typical = float(np.median(spacing_P)) or float(spacing_P.mean()) or 1.0
+        self._spacing_P = np.maximum(spacing_P, CLOSEST * typical)
+        return self
+
+    def score(self, rebuilt: Rebuilt) -> FloatArray:
+        return self._scores(*self._nearest(_flat(rebuilt)))
+
+    def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
+        windows_BV = _flat(rebuilt)
+        distance_BK, nearest_BK = self._nearest(windows_BV)
+        step_BKTF = windows_BV[:, None] - self._kept[nearest_BK]
+        step_BKTF = step_BKTF.reshape(*nearest_BK.shape, *rebuilt.scaled_BTF.shape[1:])
+        square_BKF = (step_BKTF**2).sum(axis=2)
+        part_BF = np.mean([shares(square_BKF[:, k]) for k in range(nearest_BK.shape[1])], axis=0)
+        return self._scores(distance_BK, nearest_BK), part_BF
+
+    def seen_scores(self, seen: Rebuilt) -> FloatArray:
+        """Scores of the windows that are no prototypes, or of the prototypes by their others."""
+        windows_BV = _flat(seen)
+        drawn = evenly(len(windows_BV), self.prototypes)
+        if len(drawn) == len(windows_BV) > 1:
+            return self._scores(*self._nearest(windows_BV, leave_out=drawn))
+        rest_BV = np.delete(windows_BV, drawn, axis=0)
+        rest_BV = rest_BV[evenly(len(rest_BV), self.prototypes)] if len(rest_BV) else windows_BV
+        return self._scores(*self._nearest(rest_BV))
+
+    def nearest(self, rebuilt: Rebuilt) -> FloatArray:
+        """The prototypes next to each window, nearest first, scaled, shape (B, K, T, F)."""
+        _, nearest_BK = self._nearest(_flat(rebuilt))
+        return (
+            self._kept[nearest_BK]
+            .astype(np.float64)
+            .reshape(*nearest_BK.shape, *rebuilt.scaled_BTF.shape[1:])
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "prototypes": self.prototypes,
+            "kept": self._kept,
+            "spacing": self._spacing_P,
+        }
+
+    @classmethod
+    def restore(cls, stored: Mapping[str, Any], any_scorer: Restore) -> Self:
+        scorer = cls(stored["prototypes"])
+        scorer._keep(stored["kept"])
+        scorer._spacing_P = stored["spacing"]
+        return scorer
+
+    @property
+    def _kept(self) -> npt.NDArray[np.float32]:
+        if self._prototype_PV is None:
+            raise NotCalibrated(f"the {self.kind} scorer has not been fitted")
+        return self._prototype_PV
+
+    def _keep(self, prototype_PV: npt.NDArray[np.float32]) -> None:
+        self._prototype_PV = prototype_PV
+        # ‖x - p‖² = ‖x‖² - 2 (x·p - ‖p‖² / 2): the nearest have the largest bracket.
+        self._turned_VP = np.ascontiguousarray(prototype_PV.T)
+        self._half_square_P = 0.5 * np.einsum("pv,pv->p", prototype_PV, prototype_PV)
+
+    def _nearest(
+        self, windows_BV: npt.NDArray[np.float32], leave_out: npt.NDArray[np.intp] | None = None
+    ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
+        """Distances to the nearest prototypes, ascending, and which they are, both (B, K).
+
+        Window b is not compared with prototype `leave_out[b]`.
+        """
+        kept_PV = self._kept
+        count = min(NEIGHBOURS, len(kept_PV) - (leave_out is not None))
+        nearest_BK = np.empty((len(windows_BV), count), dtype=np.intp)
+        for piece in _pieces(len(windows_BV), len(kept_PV)):
+            closeness_BP = windows_BV[piece] @ self._turned_VP
+            closeness_BP -= self._half_square_P
+            if leave_out is not None:
+                closeness_BP[np.arange(len(closeness_BP)), leave_out[piece]] = -np.inf
+            nearest_BK[piece] = np.argpartition(closeness_BP, -count, axis=1)[:, -count:]
+        # Single precision finds them; how far they are is worked out without cancellation.
+        step_BKV = windows_BV[:, None].astype(np.float64) - kept_PV[nearest_BK]
+        distance_BK = np.sqrt(np.mean(step_BKV**2, axis=2))
+        order_BK = np.argsort(distance_BK, axis=1)
+        return (
+            np.take_along_axis(distance_BK, order_BK, axis=1),
+            np.take_along_axis(nearest_BK, order_BK, axis=1),
+        )
+
+    def _scores(self, distance_BK: FloatArray, nearest_BK: npt.NDArray[np.intp]) -> FloatArray:
+        spacing_B = self._spacing_P[nearest_BK].mean(axis=1)
+        # No distance says more than a share of the spacing: repeated windows have none at all.
+        distance_BK = np.hypot(distance_BK, CLOSEST * spacing_B[:, None])
+        score_B: FloatArray = np.exp(np.log(distance_BK).mean(axis=1)) / np.sqrt(spacing_B)
+        return score_B
+
+
+def evenly(count: int, most: int) -> npt.NDArray[np.intp]:
+    """Indices of at most `most` of `count` things, spread evenly."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).round().astype(np.intp)
+
+
+def _flat(rebuilt: Rebuilt) -> npt.NDArray[np.float32]:
+    return rebuilt.scaled_BTF.reshape(len(rebuilt), -1).astype(np.float32)
+
+
+def _pieces(windows: int, prototypes: int) -> Iterator[slice]:
+    at_once = max(1, VALUES_AT_ONCE // prototypes)
+    for start in range(0, windows, at_once):
+        yield slice(start, start + at_once)

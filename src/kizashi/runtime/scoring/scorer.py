@@ -1,0 +1,101 @@
+"""What every scorer has in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Scaled windows, shape (B, T, F), beside what each member of the network made of them."""
+
+    scaled_BTF: FloatArray
+    rebuilt_MBTF: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.scaled_BTF)
+
+    def __getitem__(self, chosen: slice | npt.NDArray[np.intp]) -> "Rebuilt":
+        return Rebuilt(self.scaled_BTF[chosen], self.rebuilt_MBTF[:, chosen])
+
+    @property
+    def residual_MBTF(self) -> FloatArray:
+        """Window minus reconstruction, for each member."""
+        return self.scaled_BTF - self.rebuilt_MBTF
+
+    @property
+    def residual_BTF(self) -> FloatArray:
+        """Window minus the mean of the members' reconstructions."""
+        residual_BTF: FloatArray = self.scaled_BTF - self.rebuilt_MBTF.mean(axis=0)
+        return residual_BTF
+
+
+class Scorer(ABC):
+    """Turns windows and their reconstructions into scores, at least 0 and higher is more anomalous,
+    and each sensor's share of its window's score.
+
+    `needs_network` is False for a scorer that looks at the windows alone.
+    """
+
+    kind: ClassVar[str]
+    needs_network: bool = True
+
+    @abstractmethod
+    def fit(self, seen: Rebuilt) -> Self:
+        """Learn from the normal windows that the network learned from, in their order."""
+
+    @abstractmethod
+    def score(self, rebuilt: Rebuilt) -> FloatArray:
+        """One score a window, shape (B,)."""
+
+    @abstractmethod
+    def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
+        """The scores, shape (B,), and the shares, shape (B, F), which are at least 0, sum to 1, and
+        are equal where the score is 0."""
+
+    def seen_scores(self, seen: Rebuilt) -> FloatArray:
+        """Scores of windows that `fit` has seen, none judged by itself, shape (B,)."""
+        return self.score(seen)
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """What `restore` needs, with arrays as arrays."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, stored: Mapping[str, Any], any_scorer: "Restore") -> Self:
+        """The stored scorer; `any_scorer` restores those that are stored inside it."""
+
+
+Restore = Callable[[Mapping[str, Any]], Scorer]
+
+
+class SumOfSquares(Scorer):
+    """A scorer whose score is the root of a mean of squares, each the work of one sensor."""
+
+    @abstractmethod
+    def squares(self, rebuilt: Rebuilt) -> FloatArray:
+        """What each sensor adds, shape (B, F); the mean over sensors is the squared score."""
+
+    def score(self, rebuilt: Rebuilt) -> FloatArray:
+        score_B: FloatArray = np.sqrt(self.squares(rebuilt).mean(axis=1))
+        return score_B
+
+    def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
+        square_BF = self.squares(rebuilt)
+        score_B: FloatArray = np.sqrt(square_BF.mean(axis=1))
+        return score_B, shares(square_BF)
+
+
+def shares(part_BF: FloatArray) -> FloatArray:
+    """Each sensor's share of the sum of parts; equal shares where the sum is 0."""
+    total_B1 = part_BF.sum(axis=1, keepdims=True)
+    share_BF: FloatArray = np.full_like(part_BF, 1 / part_BF.shape[1])
+    np.divide(part_BF, total_B1, out=share_BF, where=total_B1 > 0)
+    return share_BF
