@@ -100,6 +100,12 @@ def test_equal_scores_have_no_tail_but_a_threshold() -> None:
     assert "different scores" in threshold.warning
 
 
+def test_of_more_excesses_than_a_fit_needs_a_draw_is_taken() -> None:
+    threshold = fitted("exponential", 200_000, 0.1, 0)
+    assert threshold.details["excesses"] == 1000
+    assert threshold.value == pytest.approx(np.log(10), abs=0.1)
+
+
 def test_the_same_scores_give_the_same_threshold() -> None:
     once, again = fitted("heavy", 500, 1e-3, 4), fitted("heavy", 500, 1e-3, 4)
     assert once.to_dict() == again.to_dict()

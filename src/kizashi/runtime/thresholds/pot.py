@@ -17,8 +17,8 @@ FloatArray = npt.NDArray[np.float64]
 LARGEST_ALPHA = 0.2
 """The start level lies at twice the rate asked for, at least: above it begins no tail."""
 FEWEST, ENOUGH, MOST = 10, 30, 1000
-"""Excesses: below the first no law is fitted, below the second with a warning, and not more than the
-last, because the law is that of the far tail; where twice the rate are more, a random draw."""
+"""Excesses: below the first no law is fitted, below the second with a warning, and not more than
+the last, because the law is that of the far tail; where twice the rate are more, a random draw."""
 STEP = 0.7
 """From one start level to the next higher one this share of excesses stays."""
 SIGNIFICANCE = 0.05
@@ -45,7 +45,7 @@ class Tail:
 
     def band(self, alpha: float, rows: int, rng: np.random.Generator) -> tuple[float, float]:
         """The central BAND of that score over refits, with the start level's share as uncertain."""
-        count = len(self.excesses)
+        count = round(self.share * rows)
         shares = np.maximum(rng.beta(count, rows - count + 1, len(self.refits)), alpha)
         values = [
             self.start + float(law.quantile(alpha / share))
@@ -109,8 +109,8 @@ class PotThreshold(RateThreshold):
             "band_high": high,
         }
         self.guarantee = (
-            f"none: generalised Pareto tail of shape {tail.law.shape:.2f} fitted to the "
-            f"{len(tail.excesses)} largest of {rows} calibration rows; the threshold lies between "
+            f"none: generalised Pareto tail of shape {tail.law.shape:.2f} fitted to "
+            f"{len(tail.excesses)} of the largest scores of {rows} calibration rows; the threshold lies between "
             f"{low:.4g} and {high:.4g} with {BAND:.0%} confidence if that law holds"
         )
         self.warning = _warning(tail)
