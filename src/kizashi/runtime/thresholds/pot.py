@@ -110,8 +110,8 @@ class PotThreshold(RateThreshold):
         }
         self.guarantee = (
             f"none: generalised Pareto tail of shape {tail.law.shape:.2f} fitted to "
-            f"{len(tail.excesses)} of the largest scores of {rows} calibration rows; the threshold lies between "
-            f"{low:.4g} and {high:.4g} with {BAND:.0%} confidence if that law holds"
+            f"{len(tail.excesses)} of the largest scores of {rows} calibration rows; the threshold "
+            f"lies between {low:.4g} and {high:.4g} with {BAND:.0%} confidence if that law holds"
         )
         self.warning = _warning(tail)
         return tail.quantile(self.alpha)
