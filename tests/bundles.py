@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from kizashi.runtime.bundle import Bundle, save_bundle
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract, Sensor
-from kizashi.runtime.detector import Detector, residuals
+from kizashi.runtime.detector import Detector, rebuild
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.scaling import StandardScaler
 from kizashi.runtime.scoring import ReconstructionError
@@ -36,14 +36,21 @@ def press_line_rows(count: int = 4000, seed: int = 0) -> npt.NDArray[np.float64]
 
 
 def projection_network(projection_FF: npt.NDArray[np.float64]) -> bytes:
-    """An ONNX network that rebuilds scaled rows as `x @ projection`: a linear autoencoder."""
+    """An ONNX network of one member that rebuilds scaled rows as `x @ projection`: a linear
+    autoencoder."""
     shape: list[str | int | None] = ["B", "T", len(projection_FF)]
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["windows", "projection"], ["rebuilt"])],
+        [
+            helper.make_node("MatMul", ["windows", "projection"], ["one"]),
+            helper.make_node("Unsqueeze", ["one", "first"], ["rebuilt"]),
+        ],
         "projection",
         [helper.make_tensor_value_info("windows", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("rebuilt", TensorProto.FLOAT, shape)],
-        [numpy_helper.from_array(projection_FF.astype(np.float32), "projection")],
+        [helper.make_tensor_value_info("rebuilt", TensorProto.FLOAT, [1, *shape])],
+        [
+            numpy_helper.from_array(projection_FF.astype(np.float32), "projection"),
+            numpy_helper.from_array(np.array([0], dtype=np.int64), "first"),
+        ],
     )
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=9)
@@ -60,9 +67,9 @@ def press_line_bundle(
     _, _, directions = np.linalg.svd(scaler.transform(rows_NF), full_matrices=False)
     network = projection_network(np.outer(directions[0], directions[0]))
     windows_BTF = np.asarray(sliding_windows(rows_NF, window_length))
-    residual_BTF, _ = residuals(scaler, OnnxNetwork(network), windows_BTF)
-    scorer = ReconstructionError().fit(residual_BTF)
-    scores = scorer.score(residual_BTF)
+    seen = rebuild(scaler, OnnxNetwork(network), windows_BTF)
+    scorer = ReconstructionError().fit(seen)
+    scores = scorer.score(seen)
     detector = Detector(
         contract=DataContract(PRESS_LINE, window_length),
         scaler=scaler,

@@ -14,18 +14,20 @@ from kizashi.errors import BundleError, NotCalibrated
 from kizashi.runtime import bundle as bundle_module
 from kizashi.runtime.bundle import (
     FILES,
+    FORMAT,
     MANIFEST,
     Bundle,
     bundle_hash,
     load_bundle,
     save_bundle,
 )
-from kizashi.runtime.detector import Detector
+from kizashi.runtime.detector import Detector, rebuild
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.scaling import SCALERS
 from kizashi.runtime.scoring import SCORERS
 from kizashi.runtime.thresholds import THRESHOLDS, ConformalThreshold
 from tests.bundles import NORMAL_ROW, press_line_bundle, press_line_rows
+from tests.scorers import unfitted
 from tests.scores import with_labels
 
 Edit = Callable[[dict[str, Any]], None]
@@ -46,7 +48,7 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 def sign(folder: Path) -> None:
     """Make the manifest agree with the files, as someone who forges a bundle would."""
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}
-    (folder / MANIFEST).write_text(json.dumps({"format": 1, "files": files}))
+    (folder / MANIFEST).write_text(json.dumps({"format": FORMAT, "files": files}))
 
 
 def forge(folder: Path, name: str, edit: Edit) -> None:
@@ -88,12 +90,12 @@ def test_every_combination_of_parts_survives_a_bundle(
     assert isinstance(good.network, OnnxNetwork)
     rows_NF = press_line_rows(400)
     fitted = SCALERS[scaler]().fit(rows_NF)
-    residual_BTF = fitted.transform(rows_NF)[:, None, :] * 0.1
+    seen = rebuild(fitted, good.network, rows_NF[:, None, :])
     combined = Detector(
         contract=good.contract,
         scaler=fitted,
         network=good.network,
-        scorer=SCORERS[scorer]().fit(residual_BTF),
+        scorer=unfitted(scorer).fit(seen),
         calibration=good.calibration,
         threshold=THRESHOLDS[threshold]().fit(with_labels(good.calibration.scores)),
     )
@@ -166,13 +168,13 @@ def test_a_folder_that_is_no_bundle_says_what_is_missing(tmp_path: Path) -> None
         (b"{", "is not JSON"),
         (b"\xff\xfe", "is not JSON"),
         (b"[]", "is not a JSON object"),
-        (b"{}", "format is None; this version reads 1"),
-        (b'{"format": 2}', "format is 2; this version reads 1"),
-        (b'{"format": "1"}', "format is '1'; this version reads 1"),
-        (b'{"format": 1}', "the manifest lists no files"),
-        (b'{"format": 1, "files": {}}', r"detector\.json is not the file that was saved"),
-        (b'{"format": 1, "files": []}', "the manifest lists no files"),
-        (b'{"format": 1, "files": null}', "the manifest lists no files"),
+        (b"{}", "format is None; this version reads 2"),
+        (b'{"format": 1}', "format is 1; this version reads 2"),
+        (b'{"format": "2"}', "format is '2'; this version reads 2"),
+        (b'{"format": 2}', "the manifest lists no files"),
+        (b'{"format": 2, "files": {}}', r"detector\.json is not the file that was saved"),
+        (b'{"format": 2, "files": []}', "the manifest lists no files"),
+        (b'{"format": 2, "files": null}', "the manifest lists no files"),
     ],
 )
 def test_a_manifest_that_cannot_be_used_is_refused(

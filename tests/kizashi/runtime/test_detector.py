@@ -136,7 +136,7 @@ def test_pieces_of_long_windows_are_bounded_by_their_values(
     windows_BTF = detector.windows(press_line_rows(15))  # 12 windows of 4 rows of 3 sensors
     detector.score(windows_BTF)
     detector.judge(windows_BTF)
-    detector_module.residuals(detector.scaler, seen, windows_BTF)
+    detector_module.rebuild(detector.scaler, seen, windows_BTF)
     assert seen.sizes == [5, 5, 2] * 3
 
 

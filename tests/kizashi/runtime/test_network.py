@@ -8,18 +8,18 @@ from kizashi.runtime.network import OnnxNetwork
 from tests.bundles import projection_network
 
 
-def test_a_network_rebuilds_windows_in_their_shape() -> None:
+def test_a_network_rebuilds_windows_in_their_shape_for_each_member() -> None:
     network = OnnxNetwork(projection_network(np.diag([1.0, 2.0, 3.0])))
     windows_BTF = np.ones((5, 2, 3), dtype=np.float32)
-    rebuilt_BTF = network.reconstruct(windows_BTF)
-    assert rebuilt_BTF.dtype == np.float32
-    assert np.array_equal(rebuilt_BTF, windows_BTF * np.array([1, 2, 3]))
+    rebuilt_MBTF = network.reconstruct(windows_BTF)
+    assert rebuilt_MBTF.dtype == np.float32
+    assert np.array_equal(rebuilt_MBTF, (windows_BTF * np.array([1, 2, 3]))[None])
 
 
 def test_a_strided_view_is_rebuilt_as_its_values() -> None:
     network = OnnxNetwork(projection_network(np.eye(3)))
     windows_BTF = np.arange(60, dtype=np.float32).reshape(3, 4, 5).swapaxes(0, 1)[..., ::2]
-    assert np.array_equal(network.reconstruct(windows_BTF), windows_BTF)
+    assert np.array_equal(network.reconstruct(windows_BTF), windows_BTF[None])
 
 
 @pytest.mark.parametrize("model", [b"", b"not a model", b"\x80\x04\x95pickle"])

@@ -94,8 +94,8 @@ class SumOfSquares(Scorer):
 
 
 def shares(part_BF: FloatArray) -> FloatArray:
-    """Each sensor's share of the sum of parts; equal shares where the sum is 0."""
+    """Each sensor's share of the sum of parts; equal shares where the sum is 0 or not finite."""
     total_B1 = part_BF.sum(axis=1, keepdims=True)
     share_BF: FloatArray = np.full_like(part_BF, 1 / part_BF.shape[1])
-    np.divide(part_BF, total_B1, out=share_BF, where=total_B1 > 0)
+    np.divide(part_BF, total_B1, out=share_BF, where=(total_B1 > 0) & np.isfinite(total_B1))
     return share_BF
