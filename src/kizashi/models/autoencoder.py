@@ -22,7 +22,8 @@ class Autoencoder(nn.Module):
         (Vincent et al., "Stacked denoising autoencoders", JMLR 11, 2010) instead of copying.
         """
         disturbed_BTF = windows_BTF + noise * torch.randn_like(windows_BTF)
-        return (self(disturbed_BTF) - windows_BTF).square().mean()
+        rebuilt_MBTF: torch.Tensor = self(disturbed_BTF)
+        return (rebuilt_MBTF - windows_BTF).square().mean()
 
     def validation_loss(self, windows_BTF: torch.Tensor) -> torch.Tensor:
         """`loss` on other windows, with the same noise at every call, so that epochs compare."""

@@ -85,9 +85,16 @@ class DenoisingEnsemble(Autoencoder):
 
     def forward(self, windows_BTF: torch.Tensor) -> torch.Tensor:
         """What each member rebuilds, shape (M, B, T, F)."""
-        level = windows_BTF.new_full((1, 1, 1), math.log(self.score_noise))
-        rebuilt_MBV = self._rebuild(windows_BTF.flatten(1)[None], level)
-        return rebuilt_MBV.reshape(self.members, -1, self.window_length, self.n_sensors)
+        # One plain matrix product a layer: the runtime computes these fastest for a single row.
+        values_BV, rebuilt = windows_BTF.flatten(1), []
+        for member in range(self.members):
+            bias = self.biases[0][member, 0] + math.log(self.score_noise) * self.level[member, 0]
+            hidden = nn.functional.linear(values_BV, self.weights[0][member].T, bias)
+            for weight, bias_M1V in zip(self.weights[1:], self.biases[1:], strict=True):
+                hidden = nn.functional.silu(hidden)
+                hidden = nn.functional.linear(hidden, weight[member].T, bias_M1V[member, 0])
+            rebuilt.append(hidden)
+        return torch.stack(rebuilt).reshape(self.members, -1, self.window_length, self.n_sensors)
 
     def loss(self, windows_BTF: torch.Tensor, noise: float) -> torch.Tensor:
         """The error of windows rebuilt from noisy ones, each level weighted by how small its error

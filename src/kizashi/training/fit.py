@@ -98,9 +98,10 @@ def fit_bundle(
     """
     length = contract.window_length
     fitted = fit_parts(recipe, length, rows.train, rows.validation, report)
+    blocks: tuple[int, ...] = ()
     if len(rows.calibration):
         calibration_BTF = _windows(rows.calibration, length)
-        scores, blocks = fitted.score(calibration_BTF), ()
+        scores = fitted.score(calibration_BTF)
     else:
         every = np.concatenate([rows.train, rows.validation])
         calibration_BTF, scores, blocks = cross_fit(recipe, length, every)

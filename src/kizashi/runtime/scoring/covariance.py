@@ -33,12 +33,13 @@ def whitening(covariance_VV: FloatArray) -> FloatArray:
 
     ZCA-cor of Kessy, Lewin and Strimmer, "Optimal whitening and decorrelation", Am. Stat. 72
     (2018): of all whitenings it stays closest to the values it started from, so the squares that
-    add up to the Mahalanobis distance are each value's own.
+    add up to the Mahalanobis distance are each value's own. A value of variance 0 is taken as it
+    is, as if its variance were 1.
     """
-    deviation_V = np.sqrt(np.diag(covariance_VV))
-    eigenvalue_V, eigenvector_VV = np.linalg.eigh(
-        covariance_VV / np.outer(deviation_V, deviation_V)
-    )
+    variance_V = np.diag(covariance_VV)
+    deviation_V = np.sqrt(np.where(variance_V > 0, variance_V, 1.0))
+    correlation_VV = covariance_VV / np.outer(deviation_V, deviation_V)
+    eigenvalue_V, eigenvector_VV = np.linalg.eigh(correlation_VV + np.diag(variance_V <= 0))
     root_V = 1 / np.sqrt(np.maximum(eigenvalue_V, SMALLEST_EIGENVALUE * eigenvalue_V[-1]))
     whitening_VV: FloatArray = (eigenvector_VV * root_V) @ eigenvector_VV.T / deviation_V
     return whitening_VV

@@ -6,11 +6,8 @@ from typing import Any, Self
 import numpy as np
 
 from kizashi.errors import ConfigurationError, NotCalibrated
-from kizashi.runtime.scoring.nearest import evenly
 from kizashi.runtime.scoring.scorer import FloatArray, Rebuilt, Restore, Scorer
 
-MOST_WINDOWS = 10_000
-"""Windows that medians and spreads are taken from: more change them by less than rounding."""
 SMALLEST_SPREAD = 0.05
 SMALLEST = 1e-30
 
@@ -36,10 +33,9 @@ class JointScore(Scorer):
         self._weight_K: FloatArray | None = None
 
     def fit(self, seen: Rebuilt) -> Self:
-        some = seen[evenly(len(seen), MOST_WINDOWS)]
         median, spread = [], []
         for part in self.parts:
-            logarithm_B = _logarithm(part.fit(seen).seen_scores(some))
+            logarithm_B = np.log(np.maximum(part.fit(seen).seen_scores(seen), SMALLEST))
             median.append(float(np.median(logarithm_B)))
             spread.append(max(float(logarithm_B.std()), SMALLEST_SPREAD))
         self._median_K = np.array(median)
@@ -77,16 +73,10 @@ class JointScore(Scorer):
         return self._weight_K
 
     def _joined(self, scores: Sequence[FloatArray]) -> FloatArray:
-        weight_K = self._weights
-        assert self._median_K is not None
-        total_B = sum(
-            weight * (_logarithm(score_B) - median)
-            for weight, median, score_B in zip(weight_K, self._median_K, scores, strict=True)
-        )
+        if self._weight_K is None or self._median_K is None:
+            raise NotCalibrated(f"the {self.kind} scorer has not been fitted")
+        total_B = -(self._weight_K @ self._median_K)
+        for weight, score_B in zip(self._weight_K, scores, strict=True):
+            total_B = total_B + weight * np.log(np.maximum(score_B, SMALLEST))
         joined_B: FloatArray = np.exp(total_B)
         return joined_B
-
-
-def _logarithm(score_B: FloatArray) -> FloatArray:
-    logarithm_B: FloatArray = np.log(np.maximum(score_B, SMALLEST))
-    return logarithm_B

@@ -8,12 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from kizashi.errors import ConfigurationError, NotCalibrated
-from kizashi.runtime.scoring.scorer import FloatArray, Rebuilt, Restore, Scorer, shares
+from kizashi.runtime.scoring.scorer import (
+    SEEN_SCORED,
+    FloatArray,
+    Rebuilt,
+    Restore,
+    Scorer,
+    evenly,
+    shares,
+)
 
 NEIGHBOURS = 3
 CLOSEST = 0.1
 """Of the typical spacing: distances and spacings that are smaller say no more than this."""
 VALUES_AT_ONCE = 2**22
+MOST_VALUES = 2**21
+"""Sensor values in all prototypes together: wide windows keep fewer, or a bundle would be huge."""
 
 
 class NearestNormal(Scorer):
@@ -25,7 +35,8 @@ class NearestNormal(Scorer):
     outliers", SIGMOD 2000); the root takes it half way, because a sparse region is itself a little
     strange. Distances are root mean squares over the window's values, in scaled units; the
     distance is the geometric mean of those to the nearest few, so that one odd prototype hides
-    little. `prototypes` is the largest number kept: of more windows, that many are drawn evenly.
+    little. `prototypes` is the largest number kept, fewer where windows have more than a few
+    hundred values: of more windows, that many are drawn evenly.
 
     Raises ConfigurationError for fewer than 1.
     """
@@ -33,7 +44,7 @@ class NearestNormal(Scorer):
     kind = "nearest_normal"
     needs_network = False
 
-    def __init__(self, prototypes: int = 2000) -> None:
+    def __init__(self, prototypes: int = 5000) -> None:
         if prototypes < 1:
             raise ConfigurationError(f"prototypes is {prototypes}; a whole number from 1 is needed")
         self.prototypes = prototypes
@@ -42,13 +53,13 @@ class NearestNormal(Scorer):
 
     def fit(self, seen: Rebuilt) -> Self:
         windows_BV = _flat(seen)
-        drawn = evenly(len(windows_BV), self.prototypes)
+        drawn = self._drawn(windows_BV)
         self._keep(windows_BV[drawn].astype(np.float32))
         if len(drawn) == 1:
             return self
         alone = np.arange(len(drawn))
-        distance_PK, _ = self._nearest(windows_BV[drawn], leave_out=alone)
-        spacing_P = distance_PK.mean(axis=1)
+        square_PK, _ = self._nearest(windows_BV[drawn], leave_out=alone)
+        spacing_P = np.sqrt(square_PK).mean(axis=1)
         typical = float(np.median(spacing_P)) or float(spacing_P.mean()) or 1.0
         self._spacing_P = np.maximum(spacing_P, CLOSEST * typical)
         return self
@@ -58,26 +69,27 @@ class NearestNormal(Scorer):
 
     def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
         windows_BV = _flat(rebuilt)
-        distance_BK, nearest_BK = self._nearest(windows_BV)
+        square_BK, nearest_BK = self._nearest(windows_BV)
         step_BKTF = windows_BV[:, None] - self._kept[nearest_BK]
         step_BKTF = step_BKTF.reshape(*nearest_BK.shape, *rebuilt.scaled_BTF.shape[1:])
         square_BKF = (step_BKTF**2).sum(axis=2)
         part_BF = np.mean([shares(square_BKF[:, k]) for k in range(nearest_BK.shape[1])], axis=0)
-        return self._scores(distance_BK, nearest_BK), part_BF
+        return self._scores(square_BK, nearest_BK), part_BF
 
     def seen_scores(self, seen: Rebuilt) -> FloatArray:
         """Scores of the windows that are no prototypes, or of the prototypes by their others."""
         windows_BV = _flat(seen)
-        drawn = evenly(len(windows_BV), self.prototypes)
+        drawn = self._drawn(windows_BV)
         if len(drawn) == len(windows_BV) > 1:
             return self._scores(*self._nearest(windows_BV, leave_out=drawn))
         rest_BV = np.delete(windows_BV, drawn, axis=0)
-        rest_BV = rest_BV[evenly(len(rest_BV), self.prototypes)] if len(rest_BV) else windows_BV
+        rest_BV = rest_BV[evenly(len(rest_BV), SEEN_SCORED)] if len(rest_BV) else windows_BV
         return self._scores(*self._nearest(rest_BV))
 
     def nearest(self, rebuilt: Rebuilt) -> FloatArray:
         """The prototypes next to each window, nearest first, scaled, shape (B, K, T, F)."""
-        _, nearest_BK = self._nearest(_flat(rebuilt))
+        square_BK, nearest_BK = self._nearest(_flat(rebuilt))
+        nearest_BK = np.take_along_axis(nearest_BK, np.argsort(square_BK, axis=1), axis=1)
         return (
             self._kept[nearest_BK]
             .astype(np.float64)
@@ -99,6 +111,10 @@ class NearestNormal(Scorer):
         scorer._spacing_P = stored["spacing"]
         return scorer
 
+    def _drawn(self, windows_BV: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+        affordable = max(1, MOST_VALUES // windows_BV.shape[1])
+        return evenly(len(windows_BV), min(self.prototypes, affordable))
+
     @property
     def _kept(self) -> npt.NDArray[np.float32]:
         if self._prototype_PV is None:
@@ -114,7 +130,7 @@ class NearestNormal(Scorer):
     def _nearest(
         self, windows_BV: npt.NDArray[np.float32], leave_out: npt.NDArray[np.intp] | None = None
     ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-        """Distances to the nearest prototypes, ascending, and which they are, both (B, K).
+        """Squared distances to the nearest prototypes, per value, and which they are, both (B, K).
 
         Window b is not compared with prototype `leave_out[b]`.
         """
@@ -126,33 +142,39 @@ class NearestNormal(Scorer):
             closeness_BP -= self._half_square_P
             if leave_out is not None:
                 closeness_BP[np.arange(len(closeness_BP)), leave_out[piece]] = -np.inf
-            nearest_BK[piece] = np.argpartition(closeness_BP, -count, axis=1)[:, -count:]
+            nearest_BK[piece] = _largest(closeness_BP, count)
         # Single precision finds them; how far they are is worked out without cancellation.
         step_BKV = windows_BV[:, None].astype(np.float64) - kept_PV[nearest_BK]
-        distance_BK = np.sqrt(np.mean(step_BKV**2, axis=2))
-        order_BK = np.argsort(distance_BK, axis=1)
-        return (
-            np.take_along_axis(distance_BK, order_BK, axis=1),
-            np.take_along_axis(nearest_BK, order_BK, axis=1),
-        )
+        square_BK: FloatArray = np.einsum("bkv,bkv->bk", step_BKV, step_BKV)
+        square_BK /= windows_BV.shape[1]
+        return square_BK, nearest_BK
 
-    def _scores(self, distance_BK: FloatArray, nearest_BK: npt.NDArray[np.intp]) -> FloatArray:
-        spacing_B = self._spacing_P[nearest_BK].mean(axis=1)
+    def _scores(self, square_BK: FloatArray, nearest_BK: npt.NDArray[np.intp]) -> FloatArray:
+        count = nearest_BK.shape[1]
+        spacing_B = self._spacing_P[nearest_BK].sum(axis=1) / count
         # No distance says more than a share of the spacing: repeated windows have none at all.
-        distance_BK = np.hypot(distance_BK, CLOSEST * spacing_B[:, None])
-        score_B: FloatArray = np.exp(np.log(distance_BK).mean(axis=1)) / np.sqrt(spacing_B)
+        least_B = (CLOSEST * spacing_B) ** 2
+        logarithm_B = np.log(square_BK + least_B[:, None]).sum(axis=1) / count - np.log(spacing_B)
+        score_B: FloatArray = np.exp(0.5 * logarithm_B)
         return score_B
 
 
-def evenly(count: int, most: int) -> npt.NDArray[np.intp]:
-    """Indices of at most `most` of `count` things, spread evenly."""
-    if count <= most:
-        return np.arange(count)
-    return np.linspace(0, count - 1, most).round().astype(np.intp)
+def _largest(values_BP: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
+    """Where the `count` largest of each row are, largest first; overwrites them.
+
+    A few passes for the largest take a fraction of the time of a partition.
+    """
+    rows_B = np.arange(len(values_BP))
+    found_BK = np.empty((len(values_BP), count), dtype=np.intp)
+    for k in range(count):
+        found_BK[:, k] = place_B = values_BP.argmax(axis=1)
+        values_BP[rows_B, place_B] = -np.inf
+    return found_BK
 
 
 def _flat(rebuilt: Rebuilt) -> npt.NDArray[np.float32]:
-    return rebuilt.scaled_BTF.reshape(len(rebuilt), -1).astype(np.float32)
+    windows, length, sensors = rebuilt.scaled_BTF.shape
+    return rebuilt.scaled_BTF.reshape(windows, length * sensors).astype(np.float32)
 
 
 def _pieces(windows: int, prototypes: int) -> Iterator[slice]:

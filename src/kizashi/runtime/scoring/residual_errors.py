@@ -27,6 +27,12 @@ class ReconstructionError(SumOfSquares):
         square_BF: FloatArray = (rebuilt.residual_MBTF**2).mean(axis=(0, 2))
         return square_BF
 
+    def score(self, rebuilt: Rebuilt) -> FloatArray:
+        residual_MBTF = rebuilt.residual_MBTF
+        total_B = np.einsum("mbtf,mbtf->b", residual_MBTF, residual_MBTF)
+        score_B: FloatArray = np.sqrt(total_B / (residual_MBTF.size / len(total_B)))
+        return score_B
+
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind}
 

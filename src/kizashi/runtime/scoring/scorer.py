@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+SEEN_SCORED = 5_000
+"""Windows that usual scores are taken from: more change them by less than rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
@@ -60,8 +63,9 @@ class Scorer(ABC):
         are equal where the score is 0."""
 
     def seen_scores(self, seen: Rebuilt) -> FloatArray:
-        """Scores of windows that `fit` has seen, none judged by itself, shape (B,)."""
-        return self.score(seen)
+        """Scores of up to SEEN_SCORED of the windows that `fit` has just seen, none judged by
+        itself."""
+        return self.score(seen[evenly(len(seen), SEEN_SCORED)])
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -99,3 +103,10 @@ def shares(part_BF: FloatArray) -> FloatArray:
     share_BF: FloatArray = np.full_like(part_BF, 1 / part_BF.shape[1])
     np.divide(part_BF, total_B1, out=share_BF, where=(total_B1 > 0) & np.isfinite(total_B1))
     return share_BF
+
+
+def evenly(count: int, most: int) -> npt.NDArray[np.intp]:
+    """Indices of at most `most` of `count` things, spread evenly."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).round().astype(np.intp)
