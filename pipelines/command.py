@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -13,9 +13,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kizashi.errors import ConfigurationError, KizashiError
 
@@ -32,6 +32,8 @@ WANTED = {
     "dict_": "names with values",
 }
 """What a setting must be, in words, by the kind of pydantic's error."""
+PLAIN_CLASSES = ConfigDict(arbitrary_types_allowed=True)
+"""Parts are this project's own classes: an instance is all that there is to check."""
 SPECIAL = re.compile(r"[\s()\[\]{}='\"]")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
@@ -107,9 +109,13 @@ def build(node: DictConfig, **given: Any) -> Any:
     """Make what a group of `conf/` describes; `given` are arguments that no file holds.
 
     Each value is checked against the constructor's annotation first, because Hydra checks only
-    keys. Raises ConfigurationError naming the key, its value and what is allowed.
+    keys. What is described inside a list is made first. Raises ConfigurationError naming the key,
+    its value and what is allowed.
     """
-    group = str(node._get_full_key("")).rstrip(".")
+    return _build(node, str(node._get_full_key("")).rstrip("."), given)
+
+
+def _build(node: DictConfig, group: str, given: Mapping[str, Any]) -> Any:
     target = _class(group, str(node["_target_"]))
     hints = get_type_hints(target.__init__)
     parameters = inspect.signature(target).parameters
@@ -120,8 +126,9 @@ def build(node: DictConfig, **given: Any) -> Any:
         if key not in parameters:
             allowed = ", ".join(sorted(set(parameters) - set(given))) or "none"
             raise ConfigurationError(f"{group}.{key} is unknown; there are: {allowed}")
-        parts = _parts(node, key)
-        arguments[key] = parts if parts else checked(f"{group}.{key}", value, hints[key])
+        arguments[key] = checked(
+            f"{group}.{key}", _parts(node, group, key, value), hints[key], as_written=value
+        )
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in {*arguments, *given}:
             raise ConfigurationError(f"{group}.{name} is missing; give it as {group}.{name}=…")
@@ -131,12 +138,18 @@ def build(node: DictConfig, **given: Any) -> Any:
         raise ConfigurationError(f"{group}: {error}") from error
 
 
-def _parts(node: DictConfig, key: str) -> list[Any]:
-    """What a list of descriptions describes; empty for a value of another kind."""
-    value = node[key]
-    if not isinstance(value, ListConfig):
-        return []
-    return [build(part) for part in value if isinstance(part, DictConfig) and "_target_" in part]
+def _parts(node: DictConfig, group: str, key: str, value: Any) -> Any:
+    """The value, and of a list, what its descriptions describe in their place."""
+    if not isinstance(value, list):
+        return value
+    return [
+        _build(part, f"{group}.{key}.{place}", {}) if _describes(part) else value[place]
+        for place, part in enumerate(node[key])
+    ]
+
+
+def _describes(part: Any) -> bool:
+    return isinstance(part, DictConfig) and "_target_" in part
 
 
 def _class(group: str, path: str) -> Any:
@@ -146,17 +159,25 @@ def _class(group: str, path: str) -> Any:
         raise ConfigurationError(f"{group}._target_ is '{path}', which is no class here") from error
 
 
-def checked(name: str, value: object, wanted: Any) -> Any:
-    """`value` as the type `wanted`; raises ConfigurationError naming the setting."""
+def checked(name: str, value: object, wanted: Any, as_written: object = None) -> Any:
+    """`value` as the type `wanted`; raises ConfigurationError naming the setting, and its value
+    `as_written` where that is not the value itself."""
     try:
-        return TypeAdapter(wanted).validate_python(value)
+        return TypeAdapter(wanted, config=PLAIN_CLASSES).validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        wanted_words = next(
-            (words for kind, words in WANTED.items() if first["type"].startswith(kind)),
-            first.get("ctx", {}).get("expected", first["msg"].lower()),
-        )
-        raise ConfigurationError(f"{name} is {value!r}; {wanted_words} is needed") from None
+        shown = value if as_written is None else as_written
+        words = _words(error.errors()[0])
+        raise ConfigurationError(f"{name} is {shown!r}; {words} is needed") from None
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    """What is wanted instead, by pydantic's first error."""
+    if error["type"] == "is_instance_of" and error["loc"]:
+        return f"a list of parts, each a {error['ctx']['class']} described by its _target_,"
+    return next(
+        (words for kind, words in WANTED.items() if error["type"].startswith(kind)),
+        error.get("ctx", {}).get("expected", error["msg"].lower()),
+    )
 
 
 def setting(config: DictConfig, name: str, wanted: Any) -> Any:

@@ -1,8 +1,16 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from kizashi.errors import BundleError, NotCalibrated
-from kizashi.runtime.scaling import SCALERS, MinMaxScaler, RobustScaler, Scaler, StandardScaler
+from kizashi.runtime.scaling import (
+    SCALERS,
+    CompressedScaler,
+    MinMaxScaler,
+    RobustScaler,
+    Scaler,
+    StandardScaler,
+)
 from tests.bundles import press_line_rows
 
 every_scaler = pytest.mark.parametrize("kind", SCALERS)
@@ -47,6 +55,7 @@ def test_leaving_the_level_of_a_constant_sensor_is_a_large_finite_step(
     step = 0.1 * max(abs(level), 1.0)
     (scaled,) = scaler.transform(np.array([level + step]))
     assert 5 < scaled < 1000
+    assert scaler.inverse(np.array([scaled])) == pytest.approx(level + step)
 
 
 @every_scaler
@@ -100,3 +109,42 @@ def test_robust_scaling_agrees_with_standard_on_gaussian_rows_and_ignores_outlie
 def test_robust_scaling_of_a_sensor_that_mostly_rests_uses_its_deviation() -> None:
     rows_NF = np.array([[0.0]] * 90 + [[10.0]] * 10)
     np.testing.assert_allclose(RobustScaler().fit(rows_NF).spread_F, rows_NF.std(axis=0))
+
+
+def beyond(deviations: npt.ArrayLike) -> tuple[CompressedScaler, npt.NDArray[np.float64]]:
+    """A scaler, and one row for each of these distances from its centre."""
+    scaler = CompressedScaler().fit(press_line_rows(500))
+    return scaler, scaler.center_F + np.asarray(deviations)[:, None] * scaler.spread_F
+
+
+def test_compressed_scaling_is_that_of_standard_near_the_centre_and_logarithmic_far_out() -> None:
+    scaler, row_NF = beyond([0.01, 300.0, 3000.0])
+    near_F, far_F, farther_F = scaler.transform(row_NF)
+    np.testing.assert_allclose(near_F, 0.01, rtol=1e-4)
+    np.testing.assert_allclose(farther_F - far_F, 3 * np.log(10), rtol=1e-3)
+
+
+def test_compressed_values_come_back_from_a_million_deviations() -> None:
+    scaler, row_NF = beyond(np.concatenate([-np.logspace(-6, 6, 50), np.logspace(-6, 6, 50)]))
+    np.testing.assert_allclose(scaler.inverse(scaler.transform(row_NF)), row_NF, rtol=1e-9)
+
+
+def test_a_compressed_value_is_the_larger_the_larger_the_reading() -> None:
+    scaler, row_NF = beyond(np.concatenate([-np.logspace(300, -3, 500), np.logspace(-3, 300, 500)]))
+    assert (np.diff(scaler.transform(row_NF), axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("reading", [np.finfo(np.float64).max, -1e308, 5e-324])
+def test_the_most_extreme_readings_have_a_finite_compressed_value(reading: float) -> None:
+    scaler = CompressedScaler().fit(np.random.default_rng(0).normal(size=(500, 1)))
+    assert np.isfinite(scaler.transform(np.array([[reading]]))).all()
+
+
+@pytest.mark.parametrize("scaled", [1e3, -1e6, 1e30])
+def test_whatever_a_network_makes_of_compressed_values_is_finite_in_original_units(
+    scaled: float,
+) -> None:
+    scaler = CompressedScaler().fit(press_line_rows(500))
+    back_F = scaler.inverse(np.full(3, scaled))
+    assert np.isfinite(back_F).all()
+    assert (np.sign(back_F) == np.sign(scaled)).all()

@@ -62,8 +62,9 @@ class DriftDistance(SumOfSquares):
             raise NotCalibrated(f"the {self.kind} scorer has not been fitted")
         feature_BV = features(rebuilt.scaled_BTF)
         square_BV = ((feature_BV - self._center_V) @ self._whitening_VV.T) ** 2
+        sensors = rebuilt.scaled_BTF.shape[-1]
         square_BF: FloatArray = square_BV.reshape(
-            len(square_BV), -1, rebuilt.scaled_BTF.shape[-1]
+            len(square_BV), square_BV.shape[1] // sensors, sensors
         ).mean(axis=1)
         return square_BF
 

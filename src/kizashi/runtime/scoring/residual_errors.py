@@ -30,7 +30,8 @@ class ReconstructionError(SumOfSquares):
     def score(self, rebuilt: Rebuilt) -> FloatArray:
         residual_MBTF = rebuilt.residual_MBTF
         total_B = np.einsum("mbtf,mbtf->b", residual_MBTF, residual_MBTF)
-        score_B: FloatArray = np.sqrt(total_B / (residual_MBTF.size / len(total_B)))
+        members, _, length, sensors = residual_MBTF.shape
+        score_B: FloatArray = np.sqrt(total_B / (members * length * sensors))
         return score_B
 
     def to_dict(self) -> dict[str, Any]:
