@@ -97,7 +97,7 @@ class NetworkTrainer:
             callbacks.append(
                 RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".1e"))
             )
-        held_out = as_tensor(validation_BTF).split(16_384) if self.stops_early else []
+        held_out = torch.split(as_tensor(validation_BTF), 16_384) if self.stops_early else ()
         with _quiet():
             self._lightning(epochs, callbacks).fit(task, batches, list(held_out) or None)
         if best.weights is None:

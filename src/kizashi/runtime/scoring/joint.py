@@ -1,5 +1,7 @@
 """Several scorers as one: each says how many times its usual score a window has."""
 
+import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -10,6 +12,8 @@ from kizashi.runtime.scoring.scorer import FloatArray, Rebuilt, Restore, Scorer
 
 SMALLEST_SPREAD = 0.05
 SMALLEST = 1e-30
+LARGEST_LOGARITHM = 700.0
+"""Keeps the score finite."""
 
 
 class JointScore(Scorer):
@@ -31,6 +35,7 @@ class JointScore(Scorer):
         self.needs_network = any(part.needs_network for part in self.parts)
         self._median_K: FloatArray | None = None
         self._weight_K: FloatArray | None = None
+        self._usual = 0.0
 
     def fit(self, seen: Rebuilt) -> Self:
         median, spread = [], []
@@ -38,10 +43,13 @@ class JointScore(Scorer):
             logarithm_B = np.log(np.maximum(part.fit(seen).seen_scores(seen), SMALLEST))
             median.append(float(np.median(logarithm_B)))
             spread.append(max(float(logarithm_B.std()), SMALLEST_SPREAD))
-        self._median_K = np.array(median)
         weight_K = 1 / np.array(spread)
-        self._weight_K = weight_K / weight_K.sum()
+        self._settle(np.array(median), weight_K / weight_K.sum())
         return self
+
+    def _settle(self, median_K: FloatArray, weight_K: FloatArray) -> None:
+        self._median_K, self._weight_K = median_K, weight_K
+        self._usual = float(weight_K @ median_K)
 
     def score(self, rebuilt: Rebuilt) -> FloatArray:
         return self._joined([part.score(rebuilt) for part in self.parts])
@@ -63,7 +71,7 @@ class JointScore(Scorer):
     def restore(cls, stored: Mapping[str, Any], any_scorer: Restore) -> Self:
         parts = stored["parts"]
         scorer = cls([any_scorer(parts[str(k)]) for k in range(len(parts))])
-        scorer._median_K, scorer._weight_K = stored["median"], stored["weight"]
+        scorer._settle(stored["median"], stored["weight"])
         return scorer
 
     @property
@@ -73,10 +81,13 @@ class JointScore(Scorer):
         return self._weight_K
 
     def _joined(self, scores: Sequence[FloatArray]) -> FloatArray:
-        if self._weight_K is None or self._median_K is None:
-            raise NotCalibrated(f"the {self.kind} scorer has not been fitted")
-        total_B = -(self._weight_K @ self._median_K)
-        for weight, score_B in zip(self._weight_K, scores, strict=True):
-            total_B = total_B + weight * np.log(np.maximum(score_B, SMALLEST))
-        joined_B: FloatArray = np.exp(total_B)
+        weights, usual = self._weights.tolist(), self._usual
+        if len(scores[0]) == 1:  # Python's numbers are the faster ones for a single window
+            logarithms = [math.log(max(float(score_B[0]), SMALLEST)) for score_B in scores]
+            total = sum(map(operator.mul, weights, logarithms)) - usual
+            return np.array([math.exp(min(total, LARGEST_LOGARITHM))])
+        total_B = np.zeros(len(scores[0])) - usual
+        for weight, score_B in zip(weights, scores, strict=True):
+            total_B += weight * np.log(np.maximum(score_B, SMALLEST))
+        joined_B: FloatArray = np.exp(np.minimum(total_B, LARGEST_LOGARITHM))
         return joined_B
