@@ -288,12 +288,16 @@ def root_network() -> bytes:
     graph = helper.make_graph(
         [
             helper.make_node("Add", ["windows", "three"], ["shifted"]),
-            helper.make_node("Sqrt", ["shifted"], ["rebuilt"]),
+            helper.make_node("Sqrt", ["shifted"], ["one"]),
+            helper.make_node("Unsqueeze", ["one", "first"], ["rebuilt"]),
         ],
         "root",
         [helper.make_tensor_value_info("windows", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("rebuilt", TensorProto.FLOAT, shape)],
-        [numpy_helper.from_array(np.array(3, dtype=np.float32), "three")],
+        [helper.make_tensor_value_info("rebuilt", TensorProto.FLOAT, [1, *shape])],
+        [
+            numpy_helper.from_array(np.array(3, dtype=np.float32), "three"),
+            numpy_helper.from_array(np.array([0], dtype=np.int64), "first"),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kizashi.training.batches import WindowBatches
+from kizashi.training.batches import RandomBatches
 
 
 def numbered(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -12,23 +12,26 @@ def numbered(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 
 
 @settings(deadline=None)
-@given(st.integers(1, 200), st.integers(1, 250), st.booleans())
-def test_every_window_comes_once_an_epoch(count: int, batch_size: int, shuffle: bool) -> None:
-    batches = WindowBatches(numbered(count), batch_size, shuffle=shuffle)
-    epoch = list(batches)
-    assert len(epoch) == len(batches)
-    assert all(len(batch) <= batch_size for batch in epoch)
-    assert sorted(torch.cat(epoch).flatten().tolist()) == list(range(count))
+@given(st.integers(1, 200), st.integers(1, 250), st.integers(1, 5))
+def test_batches_are_as_many_and_as_large_as_asked_whatever_there_is_to_draw_from(
+    windows: int, batch_size: int, count: int
+) -> None:
+    batches = RandomBatches(numbered(windows), batch_size, count, seed=0)
+    drawn = list(batches)
+    assert len(drawn) == len(batches) == count
+    assert all(batch.shape == (batch_size, 1, 1) for batch in drawn)
+    assert set(torch.cat(drawn).flatten().tolist()) <= set(range(windows))
 
 
-def test_without_shuffling_the_order_is_kept() -> None:
-    batches = WindowBatches(numbered(10), 4, shuffle=False)
-    assert torch.cat(list(batches)).flatten().tolist() == list(range(10))
+def test_every_window_is_drawn_about_as_often() -> None:
+    drawn = torch.cat(list(RandomBatches(numbered(10), 256, 40, seed=0))).flatten().long()
+    share = torch.bincount(drawn, minlength=10) / len(drawn)
+    assert ((share - 0.1).abs() < 0.015).all()
 
 
-def test_shuffling_gives_a_new_order_each_epoch_and_the_same_ones_for_the_same_seed() -> None:
+def test_each_epoch_draws_anew_and_the_same_seed_draws_the_same() -> None:
     def epochs(seed: int) -> list[list[float]]:
-        batches = WindowBatches(numbered(100), 16, shuffle=True, seed=seed)
+        batches = RandomBatches(numbered(100), 16, 3, seed)
         return [torch.cat(list(batches)).flatten().tolist() for _ in range(2)]
 
     first, second = epochs(1)
@@ -40,6 +43,6 @@ def test_shuffling_gives_a_new_order_each_epoch_and_the_same_ones_for_the_same_s
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_batches_are_single_precision(dtype: type[np.floating]) -> None:
     windows_BTF = np.ones((5, 2, 3)).astype(dtype).astype(np.float64)
-    (batch,) = WindowBatches(windows_BTF, 8, shuffle=False)
+    (batch,) = RandomBatches(windows_BTF, 8, 1, seed=0)
     assert batch.dtype == torch.float32
-    assert batch.shape == (5, 2, 3)
+    assert batch.shape == (8, 2, 3)
