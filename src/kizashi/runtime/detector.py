@@ -1,21 +1,24 @@
 """The detector: window → scale → reconstruct → score → calibrate → decide → explain."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from kizashi.errors import UnusableScore
+from kizashi.errors import InvalidRow, Problem, UnusableScore
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
+from kizashi.runtime.missing import MissingValues, missing_values
 from kizashi.runtime.network import Network
 from kizashi.runtime.scaling import Scaler
 from kizashi.runtime.scoring import Rebuilt, Scorer
+from kizashi.runtime.scoring.scorer import shares
 from kizashi.runtime.thresholds import Threshold
 from kizashi.runtime.windows import sliding_windows
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 FURTHEST_SCALED = 1e6
 """Scaled values are cut here: beyond it single precision has no meaning, and a reading a million
@@ -37,14 +40,20 @@ class Verdicts:
     severity_B: FloatArray
     contribution_BF: FloatArray
     expected_BF: FloatArray
-    """The rebuilt last row, in original units."""
+    """The rebuilt last row, in original units; where a value is missing, what is filled in."""
     out_of_range_BF: npt.NDArray[np.bool_]
     """Readings beyond their instrument's limits anywhere in the window."""
+    missing_BF: npt.NDArray[np.intp]
+    """How many of each sensor's values in the window are missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """Everything that turns rows of sensor values into verdicts."""
+    """Everything that turns rows of sensor values into verdicts.
+
+    NaN in a window is a missing value: `missing` fills it in and sees to it that scores mean the
+    same. Without it such windows are refused with InvalidRow.
+    """
 
     contract: DataContract
     scaler: Scaler
@@ -52,16 +61,28 @@ class Detector:
     scorer: Scorer
     calibration: Calibration
     threshold: Threshold
+    missing: MissingValues | None = None
 
     def score(self, windows_BTF: FloatArray) -> FloatArray:
         """One score a window, shape (B,), from values in original units, shape (B, T, F).
 
         Raises UnusableScore for a score that is not finite.
         """
+        if len(windows_BTF) == 1:
+            return self._score(windows_BTF)
         score_B = np.empty(len(windows_BTF))
         for piece in _pieces(windows_BTF):
-            score_B[piece] = _finite(self.scorer.score(self.rebuild(windows_BTF[piece])))
+            score_B[piece] = self._score(windows_BTF[piece])
         return score_B
+
+    def _score(self, windows_BTF: FloatArray) -> FloatArray:
+        missing_BTF = missing_values(windows_BTF)
+        if missing_BTF is None:
+            return _finite(self.scorer.score(rebuild(self.scaler, self.network, windows_BTF)))
+        filler = self._filler(missing_BTF)
+        rebuilt = rebuild(self.scaler, self.network, windows_BTF, filler.fill)
+        score_B = _finite(self.scorer.score(rebuilt))
+        return filler.translate(score_B, missing_BTF, self._untranslated)
 
     def decide(self, windows_BTF: FloatArray, score_B: FloatArray) -> npt.NDArray[np.bool_]:
         """Which windows are anomalies, shape (B,): those scored above the threshold, and those
@@ -86,41 +107,103 @@ class Detector:
     def _judge(self, windows_BTF: FloatArray) -> Verdicts:
         rebuilt = self.rebuild(windows_BTF)
         score_B, contribution_BF = self.scorer.explain(rebuilt)
+        score_B = _finite(score_B)
         expected_BF = rebuilt.rebuilt_MBTF[:, :, -1].mean(axis=0)
+        missing_BTF = missing_values(windows_BTF)
+        missing_BF = np.zeros(contribution_BF.shape, dtype=np.intp)
+        if missing_BTF is not None:
+            filler = self._filler(missing_BTF)
+            score_B = filler.translate(score_B, missing_BTF, self._untranslated)
+            expected_BF = np.where(missing_BTF[:, -1], rebuilt.scaled_BTF[:, -1], expected_BF)
+            missing_BF = np.count_nonzero(missing_BTF, axis=1)
+            contribution_BF = _present(contribution_BF, missing_BF < windows_BTF.shape[1])
         return Verdicts(
-            score_B=_finite(score_B),
+            score_B=score_B,
             anomaly_B=self.decide(windows_BTF, score_B),
             p_value_B=self.calibration.p_value(score_B),
             severity_B=self.calibration.severity(score_B),
             contribution_BF=contribution_BF,
             expected_BF=self.scaler.inverse(expected_BF),
             out_of_range_BF=np.asarray(self.contract.out_of_range(windows_BTF).any(axis=1)),
+            missing_BF=missing_BF,
         )
 
+    def nearest_normal(self, windows_BTF: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """The normal windows next to each window among those that the scorer keeps, nearest first,
+        in original units, shape (B, K, T, F), and the distances to them, shape (B, K): root mean
+        squares over the window's values, in scaled units. None from a scorer that keeps none."""
+        rebuilt = self.rebuild(windows_BTF)
+        nearest_BKTF = self.scorer.nearest(rebuilt)
+        if nearest_BKTF is None:
+            return None
+        step_BKTF = nearest_BKTF - rebuilt.scaled_BTF[:, None]
+        distance_BK: FloatArray = np.sqrt(np.mean(step_BKTF**2, axis=(2, 3)))
+        return self.scaler.inverse(nearest_BKTF), distance_BK
+
     def rebuild(self, windows_BTF: FloatArray) -> Rebuilt:
-        """Windows in original units as the scorer sees them."""
-        return rebuild(self.scaler, self.network, windows_BTF)
+        """Windows in original units as the scorer sees them, missing values filled in."""
+        missing_BTF = missing_values(windows_BTF)
+        fill = None if missing_BTF is None else self._filler(missing_BTF).fill
+        return rebuild(self.scaler, self.network, windows_BTF, fill)
+
+    def _filler(self, missing_BTF: BoolArray) -> MissingValues:
+        """What fills in; raises InvalidRow, naming the first missing value, where nothing does."""
+        if self.missing is None:
+            sensor = self.contract.sensors[int(np.argwhere(missing_BTF)[0, 2])]
+            detail = f"sensor '{sensor.name}' is missing, and this model fills nothing in"
+            raise InvalidRow([Problem(f"{detail}; {sensor.wanted}", sensor.name)])
+        return self.missing
+
+    def _untranslated(self, scaled_BTF: FloatArray, learned_BTF: FloatArray | None) -> FloatArray:
+        score_B = np.empty(len(scaled_BTF))
+        for piece in _pieces(scaled_BTF):
+            rebuilt = _reconstruct(self.network, scaled_BTF[piece])
+            if learned_BTF is None:
+                score_B[piece] = self.scorer.score(rebuilt)
+            else:
+                score_B[piece] = self.scorer.score_without(rebuilt, learned_BTF[piece])
+        return score_B
 
     def windows(self, rows_NF: FloatArray) -> FloatArray:
         """Consecutive rows as this detector's windows; raises DataError with too few rows."""
         return np.asarray(sliding_windows(rows_NF, self.contract.window_length))
 
 
-def rebuild(scaler: Scaler, network: Network, windows_BTF: FloatArray) -> Rebuilt:
-    """Windows in original units, scaled and rebuilt; in pieces, so that many fit into memory."""
-    parts = [_rebuild(scaler, network, windows_BTF[piece]) for piece in _pieces(windows_BTF)]
-    if len(parts) == 1:
-        return parts[0]
+def rebuild(
+    scaler: Scaler,
+    network: Network,
+    windows_BTF: FloatArray,
+    fill: Callable[[FloatArray], FloatArray] | None = None,
+) -> Rebuilt:
+    """Windows in original units, scaled, filled in by `fill` where values are missing, and rebuilt;
+    in pieces, so that many fit into memory."""
+    if len(windows_BTF) <= 1:
+        return _rebuild(scaler, network, windows_BTF, fill)
+    parts = [_rebuild(scaler, network, windows_BTF[piece], fill) for piece in _pieces(windows_BTF)]
     return Rebuilt(
         np.concatenate([part.scaled_BTF for part in parts]),
         np.concatenate([part.rebuilt_MBTF for part in parts], axis=1),
     )
 
 
-def _rebuild(scaler: Scaler, network: Network, windows_BTF: FloatArray) -> Rebuilt:
+def _rebuild(
+    scaler: Scaler,
+    network: Network,
+    windows_BTF: FloatArray,
+    fill: Callable[[FloatArray], FloatArray] | None,
+) -> Rebuilt:
+    scaled_BTF = scaled(scaler, windows_BTF)
+    return _reconstruct(network, scaled_BTF if fill is None else fill(scaled_BTF))
+
+
+def scaled(scaler: Scaler, windows_BTF: FloatArray) -> FloatArray:
+    """Windows in original units as the network sees them; NaN stays where it is."""
     with np.errstate(over="ignore"):  # an infinite scaled value is cut like any other
         scaled_BTF = scaler.transform(windows_BTF)
-    scaled_BTF = np.clip(scaled_BTF, -FURTHEST_SCALED, FURTHEST_SCALED)
+    return np.minimum(np.maximum(scaled_BTF, -FURTHEST_SCALED), FURTHEST_SCALED)
+
+
+def _reconstruct(network: Network, scaled_BTF: FloatArray) -> Rebuilt:
     rebuilt_MBTF = network.reconstruct(scaled_BTF.astype(np.float32))
     return Rebuilt(scaled_BTF, rebuilt_MBTF.astype(np.float64))
 
@@ -138,9 +221,16 @@ def _pieces(windows_BTF: FloatArray) -> Iterator[slice]:
     return pieces(count, length * sensors)
 
 
+def _present(contribution_BF: FloatArray, measured_BF: BoolArray) -> FloatArray:
+    """Contributions of the sensors that were measured: no other is to blame for anything."""
+    part_BF = np.where(measured_BF, contribution_BF, 0.0)
+    nothing_B1 = part_BF.sum(axis=1, keepdims=True) <= 0
+    return shares(np.where(nothing_B1 & measured_BF, 1.0, part_BF))
+
+
 def _finite(score_B: FloatArray) -> FloatArray:
-    unusable_B = ~np.isfinite(score_B)
-    if unusable_B.any():
-        first = float(score_B[unusable_B][0])
+    finite_B = np.isfinite(score_B)
+    if not finite_B.all():
+        first = float(score_B[~finite_B][0])
         raise UnusableScore(f"the model scored {first}; a finite number is needed")
     return score_B

@@ -59,6 +59,13 @@ class JointScore(Scorer):
         share_BF: FloatArray = np.tensordot(self._weights, np.stack(shares), axes=1)
         return self._joined(scores), share_BF
 
+    def score_without(self, rebuilt: Rebuilt, learned_BTF: FloatArray) -> FloatArray:
+        return self._joined([part.score_without(rebuilt, learned_BTF) for part in self.parts])
+
+    def nearest(self, rebuilt: Rebuilt) -> FloatArray | None:
+        found = (part.nearest(rebuilt) for part in self.parts)
+        return next((nearest for nearest in found if nearest is not None), None)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "kind": self.kind,

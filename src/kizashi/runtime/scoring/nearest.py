@@ -24,6 +24,8 @@ CLOSEST = 0.1
 """Of the typical spacing: distances and spacings that are smaller say no more than this."""
 VALUES_AT_ONCE = 2**22
 PER_VALUE, FEWEST, MOST = 256, 2_000, 5_000
+SAME = 1e-10
+"""A window and a prototype whose squared distance is no larger are the same but for rounding."""
 MOST_VALUES = 2**21
 """Sensor values in all prototypes together: wide windows keep fewer, or a bundle would be huge."""
 
@@ -91,6 +93,16 @@ class NearestNormal(Scorer):
         rest_BV = np.delete(windows_BV, drawn, axis=0)
         rest_BV = rest_BV[evenly(len(rest_BV), SEEN_SCORED)] if len(rest_BV) else windows_BV
         return self._scores(*self._nearest(rest_BV))
+
+    def score_without(self, rebuilt: Rebuilt, learned_BTF: FloatArray) -> FloatArray:
+        windows_BV, learned_BV = _flat(rebuilt), _flat_windows(learned_BTF)
+        square_BK, nearest_BK = self._nearest(learned_BV)
+        own_B = np.take_along_axis(nearest_BK, square_BK.argmin(axis=1)[:, None], axis=1)[:, 0]
+        kept_B = (square_BK.min(axis=1) <= SAME) & (len(self._kept) > 1)
+        score_B = np.empty(len(windows_BV))
+        score_B[~kept_B] = self._scores(*self._nearest(windows_BV[~kept_B]))
+        score_B[kept_B] = self._scores(*self._nearest(windows_BV[kept_B], leave_out=own_B[kept_B]))
+        return score_B
 
     def nearest(self, rebuilt: Rebuilt) -> FloatArray:
         """The prototypes next to each window, nearest first, scaled, shape (B, K, T, F)."""
@@ -198,8 +210,12 @@ def _largest(values_BP: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.i
 
 
 def _flat(rebuilt: Rebuilt) -> npt.NDArray[np.float32]:
-    windows, length, sensors = rebuilt.scaled_BTF.shape
-    return rebuilt.scaled_BTF.reshape(windows, length * sensors).astype(np.float32)
+    return _flat_windows(rebuilt.scaled_BTF)
+
+
+def _flat_windows(windows_BTF: FloatArray) -> npt.NDArray[np.float32]:
+    count, length, sensors = windows_BTF.shape
+    return windows_BTF.reshape(count, length * sensors).astype(np.float32)
 
 
 def _pieces(windows: int, prototypes: int) -> Iterator[slice]:

@@ -67,6 +67,16 @@ class Scorer(ABC):
         itself."""
         return self.score(seen[evenly(len(seen), SEEN_SCORED)])
 
+    def score_without(self, rebuilt: Rebuilt, learned_BTF: FloatArray) -> FloatArray:
+        """Scores of windows, shape (B,), as if the scorer had kept none of those that they come
+        from and that `fit` has seen, which are scaled and in the same order."""
+        return self.score(rebuilt)
+
+    def nearest(self, rebuilt: Rebuilt) -> FloatArray | None:
+        """The kept normal windows next to each window, nearest first, scaled, shape (B, K, T, F);
+        None from a scorer that keeps none."""
+        return None
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """What `restore` needs, with arrays as arrays."""
