@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import msgspec
 
 from kizashi.errors import BundleError, ConfigurationError, KizashiError
-from kizashi.runtime.bundle import FILES, MANIFEST, Bundle, bundle_hash, load_bundle
+from kizashi.runtime.bundle import Bundle, bundle_files, bundle_hash, load_bundle
 
 KEPT_BUNDLES = 5
 """How many bundles stay in the cache: a rollback then needs no download."""
@@ -157,7 +157,7 @@ class Cache:
             with tempfile.TemporaryDirectory(dir=self.bundles, prefix=INCOMING) as incoming:
                 copy = Path(incoming) / bundle
                 copy.mkdir()
-                for name in (MANIFEST, *FILES):
+                for name in bundle_files(folder):
                     shutil.copyfile(folder / name, copy / name)
                 verified(copy, bundle)
                 shutil.rmtree(place, ignore_errors=True)

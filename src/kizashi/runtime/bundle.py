@@ -2,8 +2,10 @@
 
     manifest.json      format, and the SHA-256 of every other file
     detector.json      data contract, scaler, scorer, threshold
-    arrays.npz         their arrays and the calibration scores (read without pickle)
+    arrays.npz         their arrays and the calibration scores, and the normal windows that scores
+                       with missing values are calibrated on (read without pickle)
     network.onnx       the network
+    imputer.onnx       what fills in missing values, where some may be missing
     example.json       a normal window and its score on the machine that made the bundle
 
 It carries no run id, commit or time: on one machine with the same packages, the same data, config
@@ -26,6 +28,7 @@ from kizashi.errors import BundleError, KizashiError, NotCalibrated, UnusableSco
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector
+from kizashi.runtime.missing import MissingValues
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.scaling import Scaler
 from kizashi.runtime.scoring import restore_scorer
@@ -34,6 +37,7 @@ from kizashi.runtime.thresholds import Threshold
 FORMAT = 2
 MANIFEST = "manifest.json"
 FILES = ("detector.json", "arrays.npz", "network.onnx", "example.json")
+IMPUTER = "imputer.onnx"
 EXAMPLE_TOLERANCE = 1e-3
 """Relative difference allowed between the example's stored score and a new one: processors round
 differently, broken bundles are off by far more."""
@@ -80,7 +84,11 @@ def save_bundle(
         "scaler": detector.scaler.to_dict(),
         "scorer": detector.scorer.to_dict(),
         "threshold": detector.threshold.to_dict(),
+        "missing": None,
     }
+    missing = detector.missing
+    if missing is not None:
+        parts["missing"] = {"scaled": missing.scaled, "seen": missing.seen}
     score = float(detector.score(example[None])[0])
     contents = {
         "detector.json": _json(_without_arrays(parts, "", arrays)),
@@ -88,9 +96,12 @@ def save_bundle(
         "network.onnx": network,
         "example.json": _json({"values": example.tolist(), "score": score}),
     }
+    if missing is not None:
+        contents[IMPUTER] = missing.imputer.model
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = _json({"format": FORMAT, "files": hashes})
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / IMPUTER).unlink(missing_ok=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return load_bundle(folder)
@@ -102,6 +113,20 @@ def bundle_hash(folder: Path) -> str:
     Raises BundleError when there is no manifest.
     """
     return hashlib.sha256(_read(folder, MANIFEST)).hexdigest()
+
+
+def bundle_files(folder: Path) -> tuple[str, ...]:
+    """The names of the files of the bundle in `folder`, whether or not they are there.
+
+    Raises BundleError when there is no manifest, or one that cannot be read.
+    """
+    listed = _parse(folder, MANIFEST, _read(folder, MANIFEST)).get("files")
+    return (MANIFEST, *_names(listed if isinstance(listed, dict) else {}))
+
+
+def _names(listed: Mapping[str, Any]) -> tuple[str, ...]:
+    # Not what the manifest says: a forged one must not name files elsewhere.
+    return (*FILES, IMPUTER) if IMPUTER in listed else FILES
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -118,7 +143,7 @@ def load_bundle(folder: Path) -> Bundle:
     hashes = manifest.get("files")
     if not isinstance(hashes, dict):
         raise BundleError(f"bundle {folder}: the manifest lists no files")
-    contents = {name: _read(folder, name) for name in FILES}
+    contents = {name: _read(folder, name) for name in _names(hashes)}
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != hashes.get(name):
             raise BundleError(f"bundle {folder}: {name} is not the file that was saved")
@@ -138,6 +163,10 @@ def _assemble(folder: Path, contents: Mapping[str, bytes], name: str) -> Bundle:
         arrays = dict(stored)
     parts = _with_arrays(_parse(folder, "detector.json", contents["detector.json"]), arrays)
     example = _parse(folder, "example.json", contents["example.json"])
+    kept, missing = parts["missing"], None
+    if kept is not None:
+        imputer = OnnxNetwork(contents[IMPUTER])
+        missing = MissingValues(imputer, kept["scaled"], bool(kept["seen"]))
     detector = Detector(
         contract=DataContract.from_dict(parts["contract"]),
         scaler=Scaler.from_dict(parts["scaler"]),
@@ -145,6 +174,7 @@ def _assemble(folder: Path, contents: Mapping[str, bytes], name: str) -> Bundle:
         scorer=restore_scorer(parts["scorer"]),
         calibration=Calibration(arrays["calibration"]),
         threshold=Threshold.from_dict(parts["threshold"]),
+        missing=missing,
     )
     return Bundle(
         detector=detector,

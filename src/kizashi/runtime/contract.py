@@ -12,6 +12,9 @@ import numpy.typing as npt
 from kizashi.errors import ConfigurationError, InvalidRow, Problem
 
 SHOWN_CHARACTERS = 60
+MOST_PROBLEMS = 100
+MISSING = ("impute", "reject")
+_ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 
 
 def _shown(value: object) -> str:
@@ -60,10 +63,17 @@ class Sensor:
 
 @dataclass(frozen=True)
 class DataContract:
-    """The sensors of one detector, in the order of its inputs, and the rows in one window."""
+    """The sensors of one detector, in the order of its inputs, and the rows in one window.
+
+    `missing` says what becomes of values that are missing (null, an empty cell): `impute` fills
+    them in and scores the window, as long as no more than `max_missing_share` of its values are
+    missing and at least one is there; `reject` refuses them as any other value that is no number.
+    """
 
     sensors: tuple[Sensor, ...]
     window_length: int = 1
+    missing: str = "impute"
+    max_missing_share: float = 0.5
 
     def __post_init__(self) -> None:
         if not self.sensors:
@@ -77,6 +87,24 @@ class DataContract:
                 f"window length is {self.window_length!r}; a whole number from 1 is needed"
             )
 
+        if self.missing not in MISSING:
+            raise ConfigurationError(
+                f"missing is {self.missing!r}; one of {', '.join(MISSING)} is needed"
+            )
+        share = self.max_missing_share
+        if isinstance(share, bool) or not 0 <= share < 1:
+            raise ConfigurationError(
+                f"max_missing_share is {share!r}; a share from 0 to below 1 is needed"
+            )
+
+    @cached_property
+    def most_missing(self) -> int:
+        """How many values of a window may be missing: 0 where a value that is missing is refused,
+        also because a single one is all there is."""
+        values = self.window_length * len(self.sensors)
+        share = self.max_missing_share if self.missing == "impute" else 0.0
+        return min(int(share * values + _ROUNDING), values - 1)
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Sensor names in the order of the detector's inputs."""
@@ -85,22 +113,28 @@ class DataContract:
     def row(self, values: object, number: int | None = None) -> npt.NDArray[np.float64]:
         """Turn one row as it was sent, a list or an object keyed by sensor name, into shape (F,).
 
-        `number` is the row's place in what was sent, for the error's text. Raises InvalidRow with
-        one problem for each thing that is wrong.
+        None is a missing value, NaN in the result, where the contract allows one. `number` is the
+        row's place in what was sent, for the error's text. Raises InvalidRow with one problem for
+        each thing that is wrong.
         """
         where = "" if number is None else f"row {number}: "
         if isinstance(values, Mapping):
             cells, problems = self._cells_by_name(values, where, number)
         else:
             cells, problems = self._cells_in_order(values, where, number)
-        row_F = np.empty(len(self.sensors))
+        row_F, missing = np.empty(len(self.sensors)), 0
         for index, (sensor, cell) in enumerate(zip(self.sensors, cells, strict=False)):
             reading = _reading(cell)
-            if reading is None:
+            if reading is not None:
+                row_F[index] = reading
+            elif cell is None and self.most_missing:
+                row_F[index] = np.nan
+                missing += 1
+            else:
                 detail = f"{where}sensor '{sensor.name}' is {_shown(cell)}; {sensor.wanted}"
                 problems.append(Problem(detail, sensor.name, number))
-            else:
-                row_F[index] = reading
+        if missing > self.most_missing and self.window_length == 1:
+            problems.append(self._too_many(missing, number))
         if problems:
             raise InvalidRow(problems)
         return row_F
@@ -123,7 +157,13 @@ class DataContract:
                 f"windows of {self.window_length} row{'' if self.window_length == 1 else 's'}"
             )
             raise InvalidRow([Problem(detail)])
-        return self.rows(rows) if nested else self.row(values)[None, :]
+        if not nested:
+            return self.row(values)[None, :]
+        window_TF = self.rows(rows)
+        missing = int(np.count_nonzero(np.isnan(window_TF)))
+        if missing > self.most_missing:
+            raise InvalidRow([self._too_many(missing, None)])
+        return window_TF
 
     def rows(self, rows: Sequence[Any]) -> npt.NDArray[np.float64]:
         """Turn many rows into shape (N, F); raises InvalidRow with the problems of all of them."""
@@ -137,6 +177,35 @@ class DataContract:
         if problems:
             raise InvalidRow(problems)
         return rows_NF
+
+    def require_present(self, rows_NF: npt.NDArray[np.float64]) -> None:
+        """Raise InvalidRow, with a problem for each of the first MOST_PROBLEMS, where a window of
+        consecutive rows (N, F) has more missing values (NaN) than are allowed."""
+        missing_N = self.missing_before(rows_NF)
+        missing_N[: self.window_length - 1] = 0  # no window ends there
+        rows = np.flatnonzero(missing_N > self.most_missing)[:MOST_PROBLEMS].tolist()
+        if rows:
+            raise InvalidRow([self._too_many(int(missing_N[row]), row) for row in rows])
+
+    def missing_before(self, rows_NF: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+        """How many values are missing in the window that ends at each row, shape (N,); before the
+        first whole window, in the rows there are."""
+        total_N = np.cumsum(np.count_nonzero(np.isnan(rows_NF), axis=1))
+        total_N[self.window_length :] -= total_N[: -self.window_length].copy()
+        return total_N
+
+    def too_many_missing(self, missing: int) -> str:
+        """What errors say of a window with so many missing values."""
+        values = self.window_length * len(self.sensors)
+        inside = "" if self.window_length == 1 else " in its window"
+        return (
+            f"{missing} of {values} values{inside} {'is' if missing == 1 else 'are'} missing; "
+            f"at most {self.most_missing} may be"
+        )
+
+    def _too_many(self, missing: int, number: int | None) -> Problem:
+        where = "" if number is None else f"row {number}: "
+        return Problem(where + self.too_many_missing(missing), None, number)
 
     def out_of_range(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which readings lie beyond their instrument's limits; the last axis is the sensors."""
@@ -154,12 +223,19 @@ class DataContract:
         return {
             "sensors": [asdict(sensor) for sensor in self.sensors],
             "window_length": self.window_length,
+            "missing": self.missing,
+            "max_missing_share": self.max_missing_share,
         }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         sensors = tuple(Sensor(**sensor) for sensor in stored["sensors"])
-        return cls(sensors, stored.get("window_length", 1))
+        return cls(
+            sensors,
+            stored.get("window_length", 1),
+            stored.get("missing", "impute"),
+            stored.get("max_missing_share", 0.5),
+        )
 
     def _cells_in_order(
         self, values: object, where: str, number: int | None

@@ -16,13 +16,14 @@ from kizashi.models.autoencoder import Autoencoder
 from kizashi.runtime.bundle import Bundle, save_bundle
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
-from kizashi.runtime.detector import Detector, pieces, rebuild
+from kizashi.runtime.detector import Detector, pieces, rebuild, scaled
 from kizashi.runtime.network import Network, OnnxNetwork
 from kizashi.runtime.scaling import Scaler
 from kizashi.runtime.scoring import Rebuilt, Scorer
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
 from kizashi.runtime.windows import sliding_windows
 from kizashi.training.export import export_onnx
+from kizashi.training.impute import fit_missing
 from kizashi.training.trainer import EpochReport, NetworkTrainer
 
 FloatArray = npt.NDArray[np.float64]
@@ -109,6 +110,17 @@ def fit_bundle(
     if labelled is not None and recipe.threshold.wants_labels:
         windows_BTF, label_B = labelled.windows(length)
         evidence = replace(evidence, labelled_scores=fitted.score(windows_BTF), labels=label_B)
+    learned_BTF = np.concatenate(
+        [_windows(part, length) for part in (rows.train, rows.validation) if len(part)]
+    )
+    missing = fit_missing(
+        contract,
+        recipe.trainer,
+        recipe.seed,
+        scaled(fitted.scaler, learned_BTF),
+        scaled(fitted.scaler, calibration_BTF),
+        seen=not len(rows.calibration),
+    )
     detector = Detector(
         contract=contract,
         scaler=fitted.scaler,
@@ -116,6 +128,7 @@ def fit_bundle(
         scorer=fitted.scorer,
         calibration=Calibration(scores),
         threshold=recipe.threshold.fit(evidence),
+        missing=missing,
     )
     return save_bundle(detector, fitted.model, _typical_window(calibration_BTF, scores), folder)
 
