@@ -23,10 +23,13 @@ class SensorView(BaseModel):
 
 
 class ContractView(BaseModel):
-    """What a window is: `window_length` consecutive rows of these sensors, in this order."""
+    """What a window is: `window_length` consecutive rows of these sensors, in this order, and
+    whether values may be missing (`missing`: impute or reject), up to which share."""
 
     window_length: int
     sensors: list[SensorView]
+    missing: str
+    max_missing_share: float
 
 
 class ThresholdView(BaseModel):

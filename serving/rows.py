@@ -38,9 +38,9 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class BatchRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The JSON body, when every row is a list of numbers."""
+    """The JSON body, when every row is a list of numbers, or null where a value is missing."""
 
-    instances: list[list[float]]
+    instances: list[list[float | None]]
 
 
 _decoder = msgspec.json.Decoder(BatchRequest)
@@ -53,7 +53,10 @@ def read_json(body: bytes, contract: DataContract) -> FloatArray:
     """
     try:
         if body.count(b'"') == 2:  # one text: the one name, which then cannot occur twice
-            return _array(_decoder.decode(body).instances, contract)
+            rows = _decoder.decode(body).instances
+            rows_NF = _array(rows, contract, may_be_missing=contract.most_missing > 0)
+            contract.require_present(rows_NF)
+            return rows_NF
     except (ValueError, RecursionError):  # the careful reader says what is wrong, if anything is
         pass
     content = parse_json(body)
@@ -62,11 +65,14 @@ def read_json(body: bytes, contract: DataContract) -> FloatArray:
     instances = content["instances"]
     if not isinstance(instances, list):
         raise invalid(f"instances is {str(instances)[:60]}; a list of rows is needed")
-    return _checked(instances, contract, 0)
+    rows_NF = _checked(instances, contract, 0)
+    contract.require_present(rows_NF)
+    return rows_NF
 
 
 def read_csv(body: bytes, charset: str, contract: DataContract) -> FloatArray:
-    """Rows of a CSV file with a header row, shape (N, F); other columns than sensors are ignored.
+    """Rows of a CSV file with a header row, shape (N, F); other columns than sensors are ignored,
+    and an empty cell is a missing value.
 
     Raises MalformedBody, WrongMediaType for an unknown charset, or InvalidRow.
     """
@@ -79,7 +85,11 @@ def read_csv(body: bytes, charset: str, contract: DataContract) -> FloatArray:
         pieces = list(_pieces(lines, len(names), columns, contract, plain))
     except csv.Error as error:
         raise MalformedBody(f"the body is not CSV: {error} (line {lines.line_num})") from error
-    return np.concatenate(pieces) if pieces else np.empty((0, len(columns)))
+    if not pieces:
+        return np.empty((0, len(columns)))
+    rows_NF = np.concatenate(pieces)
+    contract.require_present(rows_NF)
+    return rows_NF
 
 
 def _text(body: bytes, charset: str) -> str:
@@ -127,7 +137,9 @@ def _pieces(
                 raise ValueError("a closer look is needed")
             yield _array(cells, contract)
         except ValueError:
-            yield _checked([[_number(cell) for cell in row] for row in cells], contract, start)
+            optional = contract.most_missing > 0
+            numbers = [[_number(cell, optional) for cell in row] for row in cells]
+            yield _checked(numbers, contract, start)
         start += len(piece)
 
 
@@ -143,20 +155,24 @@ def _ragged(rows: Iterable[list[str]], width: int, start: int) -> InvalidRow:
     )
 
 
-def _number(cell: str) -> float | str:
-    """A cell as a number, or as it is for the contract to refuse."""
+def _number(cell: str, may_be_missing: bool) -> float | str | None:
+    """A cell as a number, None where it is empty, or as it is for the contract to refuse."""
+    if may_be_missing and not cell.strip():
+        return None
     try:
         return cell if "_" in cell else float(cell)
     except ValueError:
         return cell
 
 
-def _array(rows: Sequence[Any], contract: DataContract) -> FloatArray:
-    """The rows at once; raises ValueError when any of them needs a closer look."""
+def _array(rows: Sequence[Any], contract: DataContract, may_be_missing: bool = False) -> FloatArray:
+    """The rows at once, NaN for None if values `may_be_missing`; raises ValueError when any of them
+    needs a closer look."""
     rows_NF = np.array(rows, dtype=np.float64) if rows else np.empty((0, len(contract.sensors)))
     if rows_NF.ndim != 2 or rows_NF.shape[1] != len(contract.sensors):
         raise ValueError("rows of another length")
-    if not np.isfinite(rows_NF).all():
+    usable_NF = ~np.isinf(rows_NF) if may_be_missing else np.isfinite(rows_NF)
+    if not usable_NF.all():
         raise ValueError("not finite")
     return rows_NF
 

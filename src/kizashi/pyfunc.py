@@ -29,8 +29,10 @@ class DetectorModel:
     ) -> pd.DataFrame:
         """One `score` and `status` a row; rows before the first whole window have neither.
 
-        A table's columns are matched by sensor name. Raises DataError for a missing sensor or a
-        value that is not a finite number; a number written as text is none, as in the service.
+        A table's columns are matched by sensor name. NaN and null are missing values, which are
+        filled in as far as the data contract allows. Raises DataError for a missing column or a
+        value that is not a finite number (a number written as text is none, as in the service), and
+        InvalidRow where more values are missing than may be.
         """
         rows_NF = self._rows(model_input)
         score_N = np.full(len(rows_NF), np.nan)
@@ -56,12 +58,15 @@ class DetectorModel:
             rows_NF = model_input[names].to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"a value is not a number: {error}") from error
-        row, column = (index[:1] for index in np.nonzero(~np.isfinite(rows_NF)))
+        may_be_missing = self.detector.contract.most_missing > 0
+        unusable_NF = np.isinf(rows_NF) if may_be_missing else ~np.isfinite(rows_NF)
+        row, column = (index[:1] for index in np.nonzero(unusable_NF))
         if len(row):
             raise DataError(
                 f"row {row[0]}: sensor '{names[column[0]]}' is {rows_NF[row[0], column[0]]}; "
                 "a finite number is needed"
             )
+        self.detector.contract.require_present(rows_NF)
         return rows_NF
 
     def _array(self, model_input: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -1,7 +1,7 @@
 """Where normal and labelled rows come from, and which sensors they hold; see `conf/data/`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ class DataSource:
     """The normal rows at `path`, and labelled ones where that file exists.
 
     `sensors` None takes every column but the timestamp as a sensor. `max_bad_share` is the share of
-    rows that may be bad before a run stops. Raises ConfigurationError for a share outside 0 to 1.
+    rows that may be bad before a run stops. `missing` and `max_missing_share` are what the detector
+    does about missing values once it serves, as `DataContract` has them; rows to learn from are
+    always whole. Raises ConfigurationError for a share outside 0 to 1.
     """
 
     path: str
@@ -28,6 +30,8 @@ class DataSource:
     timestamp: str | None = FIND
     sensors: Sequence[Mapping[str, Any]] | None = None
     max_bad_share: float = 0.01
+    missing: str = "impute"
+    max_missing_share: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_bad_share <= 1:
@@ -51,4 +55,5 @@ class DataSource:
 
     def contract(self, frame: pd.DataFrame, window_length: int) -> DataContract:
         """The sensors of `frame`, as configured or inferred."""
-        return data_contract(frame, self.sensors, self.time_column(frame), window_length)
+        contract = data_contract(frame, self.sensors, self.time_column(frame), window_length)
+        return replace(contract, missing=self.missing, max_missing_share=self.max_missing_share)
