@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.errors import MEDIA_TYPE
-from serving.score import LONGEST_SOURCE
+from serving.score import LONGEST_SOURCE, MOST_PROTOTYPES
 
 REASONS = {
     400: "The body is not what its media type says",
@@ -24,7 +24,7 @@ REASONS = {
 }
 CSV_ROWS = "timestamp,vibration,current,sound\n2026-01-31T08:00:00+09:00,1.2,0.9,1.1\n"
 
-Row = list[float] | dict[str, float]
+Row = list[float | None] | dict[str, float | None]
 
 
 class _Exact(BaseModel):
@@ -52,7 +52,7 @@ class ProblemDocument(_Exact):
 
 class ScoreBody(_Exact):
     """One row, in the order of the contract or keyed by sensor name; a list of rows for a windowed
-    model."""
+    model. `null` is a missing value."""
 
     values: Row | list[Row] = Field(examples=[[1.2, 0.9, 1.1]])
     source: Annotated[
@@ -70,22 +70,33 @@ class Verdict(_Exact):
 
 
 class Contribution(_Exact):
-    """A sensor's share of the score, its value and the value that the others led to expect."""
+    """A sensor's share of the score, its value (null: missing) and the value that the others led to
+    expect."""
 
     share: Annotated[float, Field(ge=0, le=1)]
-    value: float
+    value: float | None
     expected: float
     unit: str
 
 
-class OutOfRange(_Exact):
-    """A value beyond its instrument's limits."""
+class DataQuality(_Exact):
+    """A sensor with a value beyond its instrument's limits, or with missing ones (`value` is null
+    then), anywhere in the window."""
 
+    kind: Literal["missing", "out_of_range"]
     sensor: str
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     detail: str
+
+
+class NearestNormal(_Exact):
+    """A normal window of training, as its last row, and how far the window that was scored is from
+    it: a root mean square over the values, in scaled units."""
+
+    values: Annotated[dict[str, float], Field(description="By sensor name")]
+    distance: Annotated[float, Field(ge=0)]
 
 
 class Answered(_Exact):
@@ -103,14 +114,22 @@ class FullVerdict(Verdict):
     p_value: Annotated[float, Field(gt=0, le=1)]
     severity: Annotated[float, Field(ge=0, le=1)]
     contributions: Annotated[dict[str, Contribution], Field(description="By sensor name")]
-    data_quality: list[OutOfRange]
+    data_quality: list[DataQuality]
     model: Answered
     source: str | None
     timestamp: str | None
+    nearest_normal: Annotated[
+        list[NearestNormal],
+        Field(
+            max_length=MOST_PROTOTYPES,
+            description="Only where `prototypes` asks for them, nearest first; empty from a model "
+            "that keeps none",
+        ),
+    ] = []
 
 
 class BatchBody(_Exact):
-    """Rows, in the order of the contract or keyed by sensor name."""
+    """Rows, in the order of the contract or keyed by sensor name; `null` is a missing value."""
 
     instances: list[Row] = Field(examples=[[[1.2, 0.9, 1.1], [1, 2, 3]]])
 
@@ -141,8 +160,23 @@ _NAMED = {
     response_model=Verdict | FullVerdict,
     responses={200: {"headers": _NAMED}, **problems(400, 413, 415, 422, 500, 503)},
 )
-def score(body: ScoreBody, detail: Annotated[Literal["brief", "full"], Query()] = "brief") -> None:
-    """`score` and `status`, and with `?detail=full` everything there is to say."""
+def score(
+    body: ScoreBody,
+    detail: Annotated[Literal["brief", "full"], Query()] = "brief",
+    prototypes: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=MOST_PROTOTYPES,
+            description="With `detail=full`: how many of the nearest normal windows to show",
+        ),
+    ] = 0,
+) -> None:
+    """`score` and `status`, and with `?detail=full` everything there is to say.
+
+    Missing values are filled in from the others as far as the model's contract allows; `detail`
+    lists them under `data_quality`.
+    """
 
 
 @router.post(
@@ -165,6 +199,7 @@ def score(body: ScoreBody, detail: Annotated[Literal["brief", "full"], Query()] 
 def batch(body: BatchBody) -> None:
     """Rows as JSON, or as CSV with a header row; the answer in the format that `Accept` prefers.
 
+    A value that is null, or an empty cell, is missing; it is filled in as far as the model allows.
     Columns of a CSV that are no sensors are ignored. For a windowed model the rows are consecutive,
     and its first rows, which have too few before them, get null.
     """

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import Sensor
+from kizashi.runtime.detector import Detector
 from serving.detectors import Detectors, Served
 from serving.errors import NoModel, invalid
 from serving.requests import media_type, parse_json, read_body
@@ -24,6 +25,8 @@ from serving.requests import media_type, parse_json, read_body
 ONE_WINDOW_BYTES = 1024 * 1024
 """More than any window of sensor values needs; it is read on the event loop."""
 LONGEST_SOURCE = 200
+MOST_PROTOTYPES = 3
+PROTOTYPES = [str(count) for count in range(MOST_PROTOTYPES + 1)]
 JSON = (b"application/json",)
 JSON_HEADERS = ((b"content-type", b"application/json"),)
 
@@ -52,12 +55,15 @@ class ScoreEndpoint:
     limit: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        full = wants_detail(scope["query_string"])
+        asked = asked_for(scope["query_string"])
         media_type(scope["headers"], JSON)
         served = current(self.detectors)
         request = read_request(await read_body(scope, receive, self.limit))
         window_TF = served.detector.contract.window(request.values)
-        answer = detail(served, window_TF, request) if full else brief(served, window_TF)
+        if asked.full:
+            answer = detail(served, window_TF, request, asked.prototypes)
+        else:
+            answer = brief(served, window_TF)
         body = _encode(answer)
         length = (b"content-length", b"%d" % len(body))
         headers = (*JSON_HEADERS, length, *served.headers)
@@ -73,14 +79,31 @@ def current(detectors: Detectors) -> Served:
     return served
 
 
-def wants_detail(query: bytes) -> bool:
-    """Whether `?detail=full` asks for everything; raises InvalidRow for another `detail`."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the query asks for: full detail, and with it so many of the nearest normal windows."""
+
+    full: bool = False
+    prototypes: int = 0
+
+
+BRIEFLY = Asked()
+
+
+def asked_for(query: bytes) -> Asked:
+    """What `?detail=full&prototypes=3` asks for; raises InvalidRow for what cannot be had."""
     if not query:
-        return False
-    asked = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("detail", ["brief"])[-1]
-    if asked not in ("brief", "full"):
-        raise invalid(f"detail is {asked[:60]!r}; 'full' or 'brief' is needed")
-    return asked == "full"
+        return BRIEFLY
+    named = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    detail, prototypes = named.get("detail", ["brief"])[-1], named.get("prototypes", ["0"])[-1]
+    if detail not in ("brief", "full"):
+        raise invalid(f"detail is {detail[:60]!r}; 'full' or 'brief' is needed")
+    if prototypes not in PROTOTYPES:
+        wanted = f"a whole number from 0 to {MOST_PROTOTYPES} is needed"
+        raise invalid(f"prototypes is {prototypes[:60]!r}; {wanted}")
+    if prototypes != "0" and detail != "full":
+        raise invalid(f"prototypes is {prototypes}, which needs detail=full")
+    return Asked(detail == "full", int(prototypes))
 
 
 def read_request(body: bytes) -> ScoreRequest:
@@ -154,13 +177,21 @@ def brief(served: Served, window_TF: FloatArray) -> dict[str, Any]:
     }
 
 
-def detail(served: Served, window_TF: FloatArray, request: ScoreRequest) -> dict[str, Any]:
-    """Everything there is to say of one window."""
+def detail(
+    served: Served, window_TF: FloatArray, request: ScoreRequest, prototypes: int = 0
+) -> dict[str, Any]:
+    """Everything there is to say of one window, and `nearest_normal` where `prototypes` are asked
+    for."""
     detector = served.detector
     verdicts = detector.judge(window_TF[None])
     sensors = detector.contract.sensors
     contributions = {
-        sensor.name: {"share": share, "value": value, "expected": expected, "unit": sensor.unit}
+        sensor.name: {
+            "share": share,
+            "value": None if math.isnan(value) else value,
+            "expected": expected,
+            "unit": sensor.unit,
+        }
         for sensor, share, value, expected in zip(
             sensors,
             verdicts.contribution_BF[0].tolist(),
@@ -169,23 +200,66 @@ def detail(served: Served, window_TF: FloatArray, request: ScoreRequest) -> dict
             strict=True,
         )
     }
-    return {
+    quality = [
+        missing(sensor, column.tolist(), contributions[sensor.name]["expected"])
+        for sensor, absent, column in zip(sensors, verdicts.missing_BF[0], window_TF.T, strict=True)
+        if absent
+    ]
+    quality += [
+        out_of_range(sensor, column.tolist())
+        for sensor, beyond, column in zip(
+            sensors, verdicts.out_of_range_BF[0], window_TF.T, strict=True
+        )
+        if beyond
+    ]
+    answer = {
         "score": float(verdicts.score_B[0]),
         "status": status(verdicts.anomaly_B[0]),
         "threshold": detector.threshold.value,
         "p_value": float(verdicts.p_value_B[0]),
         "severity": float(verdicts.severity_B[0]),
         "contributions": contributions,
-        "data_quality": [
-            out_of_range(sensor, column.tolist())
-            for sensor, beyond, column in zip(
-                sensors, verdicts.out_of_range_BF[0], window_TF.T, strict=True
-            )
-            if beyond
-        ],
+        "data_quality": quality,
         "model": {"name": served.name, "version": served.version, "bundle": served.bundle.hash},
         "source": request.source,
         "timestamp": request.timestamp,
+    }
+    if prototypes:
+        answer["nearest_normal"] = nearest_normal(detector, window_TF, prototypes)
+    return answer
+
+
+def nearest_normal(detector: Detector, window_TF: FloatArray, count: int) -> list[dict[str, Any]]:
+    """The normal windows next to this one, nearest first: the last row of each, and how far away
+    the window is. Empty for a model that keeps none."""
+    found = detector.nearest_normal(window_TF[None])
+    if found is None:
+        return []
+    nearest_BKTF, distance_BK = found
+    return [
+        {
+            "values": dict(zip(detector.contract.names, window[-1].tolist(), strict=True)),
+            "distance": float(distance),
+        }
+        for window, distance in zip(nearest_BKTF[0, :count], distance_BK[0], strict=False)
+    ]
+
+
+def missing(sensor: Sensor, column: list[float], expected: float) -> dict[str, Any]:
+    """What `data_quality` says of a sensor with missing values in its window; `expected` is what
+    was filled in for the last one, if that is missing."""
+    unit = f" {sensor.unit}" if sensor.unit else ""
+    count = sum(map(math.isnan, column))
+    inside = "" if len(column) == 1 else f" in {count} of {len(column)} rows"
+    last = "" if len(column) == 1 else " in the last"
+    told = f"; {expected:.4g}{unit} was expected{last}" if math.isnan(column[-1]) else ""
+    return {
+        "kind": "missing",
+        "sensor": sensor.name,
+        "value": None,
+        "low": sensor.low,
+        "high": sensor.high,
+        "detail": f"{sensor.name} is missing{inside}{told}",
     }
 
 
@@ -197,6 +271,7 @@ def out_of_range(sensor: Sensor, column: list[float]) -> dict[str, Any]:
     limit = f"below {low:g}" if value < low else f"above {high:g}"
     unit = f" {sensor.unit}" if sensor.unit else ""
     return {
+        "kind": "out_of_range",
         "sensor": sensor.name,
         "value": value,
         "low": sensor.low,
