@@ -18,7 +18,7 @@ CONSTANT_SENSOR_SPREAD = 0.01
 leaving the level counts as a large step instead of dividing by zero."""
 
 
-KNEE = 3.0
+KNEE = 8.0
 FURTHEST_INVERSE = 30.0
 """Keeps what a network rebuilds finite in original units, at 10 ** 13 standard deviations."""
 
@@ -121,8 +121,8 @@ class MinMaxScaler(Scaler):
 class CompressedScaler(StandardScaler):
     """Standard scaling that grows like a logarithm beyond KNEE standard deviations.
 
-    3 asinh(z / 3): single wild values of heavy-tailed sensors then neither rule distances nor drive
-    the network where it has never been, and a larger value is still a larger one.
+    KNEE asinh(z / KNEE): single wild values of heavy-tailed sensors then neither rule distances nor
+    drive the network where it has never been, and a larger value is still a larger one.
     """
 
     kind = "compressed"

@@ -20,8 +20,13 @@ from kizashi.runtime.scoring.scorer import (
 )
 
 NEIGHBOURS = 3
-CLOSEST = 0.1
-"""Of the typical spacing: distances and spacings that are smaller say no more than this."""
+"""Prototypes that tell the spacing at a place."""
+DENSEST = 0.1
+"""Of the typical spacing: where windows repeat one another, the spacing is taken as this."""
+LEAST = 1e-3
+"""Of the spacing: smaller distances count as this, so that a repeated window has a logarithm."""
+KNEE = 3.0
+"""Scaled values beyond it are compressed once more: one wild value must not rule a distance."""
 VALUES_AT_ONCE = 2**22
 PER_VALUE, FEWEST, MOST = 256, 2_000, 5_000
 SAME = 1e-10
@@ -31,17 +36,18 @@ MOST_VALUES = 2**21
 
 
 class NearestNormal(Scorer):
-    """Distance to the nearest *prototypes*, normal windows kept as they were, over the root of the
+    """Distance to the nearest *prototype*, a normal window kept as it was, over the root of the
     spacing between prototypes there.
 
     Dividing by the spacing makes a step away from densely packed windows count more than one among
     windows that lie far apart (the idea of Breunig et al., "LOF: identifying density-based local
     outliers", SIGMOD 2000); the root takes it half way, because a sparse region is itself a little
-    strange. Distances are root mean squares over the window's values, in scaled units; the
-    distance is the geometric mean of those to the nearest few, so that one odd prototype hides
-    little. `prototypes` is the largest number kept: of more windows, that many are drawn evenly.
-    None keeps PER_VALUE for each value of a window within FEWEST and MOST, because a space of few
-    dimensions is covered by fewer; wide windows keep no more than MOST_VALUES in all.
+    strange. Distances are root mean squares over the window's values, in scaled units that grow
+    like a logarithm beyond KNEE.
+
+    `prototypes` is the largest number kept: of more windows, that many are drawn evenly. None keeps
+    PER_VALUE for each value of a window within FEWEST and MOST, because a space of few dimensions
+    is covered by fewer; wide windows keep no more than MOST_VALUES in all.
 
     Raises ConfigurationError for fewer than 1.
     """
@@ -66,7 +72,7 @@ class NearestNormal(Scorer):
         square_PK, _ = self._nearest(windows_BV[drawn], leave_out=alone)
         spacing_P = np.sqrt(square_PK).mean(axis=1)
         typical = float(np.median(spacing_P)) or float(spacing_P.mean()) or 1.0
-        self._spacing_P = np.maximum(spacing_P, CLOSEST * typical)
+        self._spacing_P = np.maximum(spacing_P, DENSEST * typical)
         return self
 
     def score(self, rebuilt: Rebuilt) -> FloatArray:
@@ -78,11 +84,11 @@ class NearestNormal(Scorer):
     def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
         windows_BV = _flat(rebuilt)
         square_BK, nearest_BK = self._nearest(windows_BV)
-        step_BKTF = windows_BV[:, None].astype(np.float64) - self._kept[nearest_BK]
-        step_BKTF = step_BKTF.reshape(*nearest_BK.shape, *rebuilt.scaled_BTF.shape[1:])
-        square_BKF = (step_BKTF**2).sum(axis=2)
-        part_BF = np.mean([shares(square_BKF[:, k]) for k in range(nearest_BK.shape[1])], axis=0)
-        return self._scores(square_BK, nearest_BK), part_BF
+        first_B1 = square_BK.argmin(axis=1)[:, None]
+        closest_B = np.take_along_axis(nearest_BK, first_B1, axis=1)[:, 0]
+        step_BV = windows_BV.astype(np.float64) - self._kept[closest_B]
+        square_BF = (step_BV.reshape(rebuilt.scaled_BTF.shape) ** 2).sum(axis=1)
+        return self._scores(square_BK, nearest_BK), shares(square_BF)
 
     def seen_scores(self, seen: Rebuilt) -> FloatArray:
         """Scores of the windows that are no prototypes, or of the prototypes by their others."""
@@ -108,11 +114,8 @@ class NearestNormal(Scorer):
         """The prototypes next to each window, nearest first, scaled, shape (B, K, T, F)."""
         square_BK, nearest_BK = self._nearest(_flat(rebuilt))
         nearest_BK = np.take_along_axis(nearest_BK, np.argsort(square_BK, axis=1), axis=1)
-        return (
-            self._kept[nearest_BK]
-            .astype(np.float64)
-            .reshape(*nearest_BK.shape, *rebuilt.scaled_BTF.shape[1:])
-        )
+        scaled_BKV = KNEE * np.sinh(self._kept[nearest_BK].astype(np.float64) / KNEE)
+        return scaled_BKV.reshape(*nearest_BK.shape, *rebuilt.scaled_BTF.shape[1:])
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -182,17 +185,15 @@ class NearestNormal(Scorer):
         step_KV = window_V.astype(np.float64) - kept_PV[nearest]
         squares = (step_KV * step_KV).sum(axis=1).tolist()
         spacing = sum(self._spacing_P[nearest].tolist()) / count
-        least = (CLOSEST * spacing) ** 2
-        logarithms = sum(math.log(square / len(window_V) + least) for square in squares)
-        return math.exp(0.5 * (logarithms / count - math.log(spacing)))
+        closest = min(squares) / len(window_V) + (LEAST * spacing) ** 2
+        return math.sqrt(closest / spacing)
 
     def _scores(self, square_BK: FloatArray, nearest_BK: npt.NDArray[np.intp]) -> FloatArray:
         count = nearest_BK.shape[1]
         spacing_B = self._spacing_P[nearest_BK].sum(axis=1) / count
-        # No distance says more than a share of the spacing: repeated windows have none at all.
-        least_B = (CLOSEST * spacing_B) ** 2
-        logarithm_B = np.log(square_BK + least_B[:, None]).sum(axis=1) / count - np.log(spacing_B)
-        score_B: FloatArray = np.exp(0.5 * logarithm_B)
+        score_B: FloatArray = np.sqrt(
+            (square_BK.min(axis=1) + (LEAST * spacing_B) ** 2) / spacing_B
+        )
         return score_B
 
 
@@ -215,7 +216,8 @@ def _flat(rebuilt: Rebuilt) -> npt.NDArray[np.float32]:
 
 def _flat_windows(windows_BTF: FloatArray) -> npt.NDArray[np.float32]:
     count, length, sensors = windows_BTF.shape
-    return windows_BTF.reshape(count, length * sensors).astype(np.float32)
+    compressed_BV = KNEE * np.arcsinh(windows_BTF.reshape(count, length * sensors) / KNEE)
+    return compressed_BV.astype(np.float32)
 
 
 def _pieces(windows: int, prototypes: int) -> Iterator[slice]:
