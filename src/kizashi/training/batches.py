@@ -30,6 +30,22 @@ class RandomBatches:
             yield self.windows[drawn]
 
 
+class OrderedBatches:
+    """Iterates over all windows (B, T, F) once, in their order.
+
+    No plain list: Lightning takes the members of one for loaders of their own.
+    """
+
+    def __init__(self, windows_BTF: npt.NDArray[np.float64], batch_size: int = 16_384) -> None:
+        self._batches = as_tensor(windows_BTF).split(batch_size)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return iter(self._batches)
+
+
 def as_tensor(windows_BTF: npt.NDArray[np.float64]) -> torch.Tensor:
     """Windows in single precision, as networks take them."""
     return torch.from_numpy(np.ascontiguousarray(windows_BTF, dtype=np.float32))

@@ -20,7 +20,7 @@ from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTh
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.models.autoencoder import Autoencoder
 from kizashi.models.reconstruction import ReconstructionTask
-from kizashi.training.batches import RandomBatches, as_tensor
+from kizashi.training.batches import OrderedBatches, RandomBatches
 
 EpochReport = Callable[[int, Mapping[str, float]], None]
 """Called after each epoch with its number and its losses."""
@@ -97,11 +97,14 @@ class NetworkTrainer:
             callbacks.append(
                 RichProgressBar(leave=False, theme=RichProgressBarTheme(metrics_format=".1e"))
             )
-        held_out = torch.split(as_tensor(validation_BTF), 16_384) if self.stops_early else ()
+        held_out = OrderedBatches(validation_BTF) if self.stops_early else None
         with _quiet():
-            self._lightning(epochs, callbacks).fit(task, batches, list(held_out) or None)
+            self._lightning(epochs, callbacks).fit(task, batches, held_out)
         if best.weights is None:
-            raise DataError("training gave no finite loss; check the data for extreme values")
+            raise DataError(
+                "training gave no finite loss; check the data for extreme values, or lower "
+                "trainer.learning_rate"
+            )
         network.load_state_dict(best.weights)
         return network.cpu().eval()
 
@@ -122,8 +125,9 @@ class NetworkTrainer:
 
 
 class _BestWeights(Callback):
-    """Passes the losses on, and keeps the weights: the last that gave a finite loss or, with
-    `patience`, the best on held-out windows, stopping when no better ones come."""
+    """Passes the losses on, and keeps the weights: the last or, with `patience`, the best on
+    held-out windows, stopping when no better ones come. None once a loss is no number: what came
+    before it was on its way there."""
 
     def __init__(self, report: EpochReport, patience: int | None) -> None:
         self.weights: dict[str, Any] | None = None
@@ -138,6 +142,7 @@ class _BestWeights(Callback):
         losses = {name: float(loss) for name, loss in trainer.callback_metrics.items()}
         self._report(trainer.current_epoch, losses)
         if not all(map(math.isfinite, losses.values())):
+            self.weights = None
             trainer.should_stop = True
             return
         held_out = losses.get("validation_loss")

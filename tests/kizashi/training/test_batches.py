@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kizashi.training.batches import RandomBatches
+from kizashi.training.batches import OrderedBatches, RandomBatches
 
 
 def numbered(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -46,3 +46,16 @@ def test_batches_are_single_precision(dtype: type[np.floating]) -> None:
     (batch,) = RandomBatches(windows_BTF, 8, 1, seed=0)
     assert batch.dtype == torch.float32
     assert batch.shape == (8, 2, 3)
+    (batch,) = OrderedBatches(windows_BTF)
+    assert batch.dtype == torch.float32
+    assert batch.shape == (5, 2, 3)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), st.integers(1, 250))
+def test_ordered_batches_have_every_window_once_in_its_order(count: int, batch_size: int) -> None:
+    batches = OrderedBatches(numbered(count), batch_size)
+    drawn = list(batches)
+    assert len(drawn) == len(batches)
+    assert all(len(batch) <= batch_size for batch in drawn)
+    assert torch.cat(drawn).flatten().tolist() == list(range(count))
