@@ -44,6 +44,8 @@ class Method:
         }
         for name in ("split.seed", "threshold.alpha", "trainer.progress"):
             values.pop(name, None)
+        if self.peer is None:
+            values["trim"] = setting(self.config, "trim", float)
         return {"peer": self.peer, **values}
 
     def check(self) -> None:

@@ -20,6 +20,7 @@ def recipe(config: DictConfig) -> Recipe:
         threshold=build(config.threshold),
         trainer=build(config.trainer),
         seed=setting(config, "seed", int),
+        trim=setting(config, "trim", float),
     )
 
 
