@@ -47,6 +47,8 @@ def main(config: DictConfig) -> None:
         f"{judge.rows:,} rows in {seconds:.1f} s ({judge.rows / seconds:,.0f} rows/s): "
         f"{judge.anomalies:,} anomalies, {judge.bad:,} bad rows; the scores are in {output}"
     )
+    if judge.filled:
+        print(f"{judge.filled:,} rows with missing values, which were filled in")
     for sentence in judge.first_bad:
         print(f"  {sentence}")
     if judge.bad > len(judge.first_bad):

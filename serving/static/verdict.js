@@ -10,7 +10,8 @@ const MARKS = [0, 0.5, 1, 2, 5];
 /** Show a verdict of POST /anomaly?detail=full. */
 export function showVerdict(verdict) {
   const parts = Object.entries(verdict.contributions).sort((a, b) => b[1].share - a[1].share);
-  const beyond = new Set(verdict.data_quality.map((flag) => flag.sensor));
+  const flagged = (kind) => new Set(verdict.data_quality.filter((flag) => flag.kind === kind).map((flag) => flag.sensor));
+  const beyond = flagged("out_of_range");
   const status = t(`verdict.${verdict.status}`);
   byId("said").textContent = t("said", {
     status,
@@ -22,6 +23,7 @@ export function showVerdict(verdict) {
   byId("verdict").replaceChildren(
     html("p", { class: `word ${verdict.status}` }, sign(verdict.status), status),
     ...[...beyond].map((sensor) => html("p", { class: "note" }, t("beyond", { sensor }))),
+    ...[...flagged("missing")].map((sensor) => html("p", { class: "note" }, t("missing", { sensor }))),
     gauge(verdict),
     rarity(verdict),
     html("h3", {}, t(`contributions.${verdict.status}`)),
@@ -96,7 +98,9 @@ function share([sensor, { share, value, expected, unit }], beyond) {
       svg("rect", { class: "rail", width: "100%", height: "100%", rx: 2 }),
       svg("rect", { class: "level", width: `${100 * share}%`, height: "100%", rx: 2 })),
     html("p", { class: "about" },
-      t("reading", { value: withUnit(value, unit), expected: withUnit(expected, unit) })),
+      value === null
+        ? t("reading.missing", { expected: withUnit(expected, unit) })
+        : t("reading", { value: withUnit(value, unit), expected: withUnit(expected, unit) })),
   );
 }
 

@@ -22,18 +22,21 @@ Rows = npt.NDArray[np.float64]
 
 
 class RowJudge:
-    """Judges the rows of one stream; `rows`, `anomalies` and `bad` count what has passed so far.
+    """Judges the rows of one stream; `rows`, `anomalies`, `bad` and `filled` count what has passed
+    so far.
 
-    A row is bad when it has a cell that is missing or no number. `first_bad` keeps the first few,
-    as sentences.
+    A row is bad when it has a cell that is no number, or more empty cells (in its window) than the
+    data contract lets be missing; `filled` are the other rows with empty cells, which are filled
+    in. `first_bad` keeps the first few bad ones, as sentences.
     """
 
     def __init__(self, detector: Detector, time_column: str | None = None) -> None:
         self._detector, self._time_column = detector, time_column
         self._length = detector.contract.window_length
         self._before_RF: Rows = np.empty((0, len(detector.contract.sensors)))
+        self._bad_before_R: Flags = np.empty(0, dtype=bool)
         self._remarks: dict[int, str] = {}
-        self.rows = self.anomalies = self.bad = 0
+        self.rows = self.anomalies = self.bad = self.filled = 0
         self.first_bad: list[str] = []
 
     def judge(self, frame: pd.DataFrame) -> pa.Table:
@@ -41,18 +44,23 @@ class RowJudge:
 
         The time column, if there is one, stays as it is; then come `score`, `status` (normal,
         anomaly or invalid), `p_value`, `severity`, `top_sensor` (of an anomaly: the sensor that
-        contributes most) and `reason`: why a row is invalid, or which reading is beyond its
-        instrument. A window that holds a bad row is invalid too. Rows before the first whole window
-        have neither score nor status, unless they are bad themselves.
+        contributes most) and `reason`: why a row is invalid, which reading is beyond its
+        instrument, or which sensors of a row are missing and filled in. A window that holds a bad
+        row is invalid too. Rows before the first whole window have neither score nor status, unless
+        they are bad themselves.
         """
         count, carried = len(frame), len(self._before_RF)
-        rows_NF = self._readings(frame)
+        contract = self._detector.contract
+        rows_NF, bad_rows_N = self._readings(frame)
         joined_NF = np.concatenate([self._before_RF, rows_NF])
-        bad_N: Flags = np.isnan(joined_NF).any(axis=1)
+        bad_N: Flags = np.concatenate([self._bad_before_R, bad_rows_N])
         start = max(0, self._length - 1 - carried)  # the first row here that ends a whole window
         bad_at, beyond_at = _latest(bad_N), _latest(self._beyond(joined_NF))
         opening = np.arange(len(joined_NF)) - (self._length - 1)  # each window's first row
         sound_N: Flags = (bad_at < opening) & (opening >= 0)
+        missing_N = contract.missing_before(joined_NF)
+        short_N: Flags = sound_N & (missing_N > contract.most_missing)
+        sound_N &= ~short_N
 
         verdicts = _Verdicts(count)
         verdicts.status[start:][~sound_N[carried + start :]] = INVALID
@@ -60,42 +68,58 @@ class RowJudge:
         self._judge_windows(joined_NF, np.flatnonzero(sound_N), carried, verdicts)
         anomaly_N = verdicts.status == ANOMALY
         flagged_N = anomaly_N & (beyond_at >= opening)[carried:]
+        short_N, missing_N = short_N[carried:], missing_N[carried:]
         culprit_N = np.where(verdicts.status == INVALID, bad_at[carried:], beyond_at[carried:])
-        told = np.flatnonzero((verdicts.status == INVALID) | flagged_N)
+        told = np.flatnonzero((verdicts.status == INVALID) & ~short_N | flagged_N)
         offset = self.rows - carried
         for place, culprit in zip(told.tolist(), (culprit_N[told] + offset).tolist(), strict=True):
             verdicts.reason[place] = self._reason(self.rows + place, culprit)
+        for place in np.flatnonzero(short_N).tolist():
+            verdicts.reason[place] = contract.too_many_missing(int(missing_N[place]))
+        refused_N = bad_rows_N | short_N
+        filled_N: Flags = np.isnan(rows_NF).any(axis=1) & ~refused_N
+        for place in np.flatnonzero(filled_N & (verdicts.status <= ANOMALY)).tolist():
+            verdicts.reason.setdefault(place, self._remarks[self.rows + place])
+        for place in np.flatnonzero(refused_N)[: 3 - len(self.first_bad)].tolist():
+            self.first_bad.append(f"row {self.rows + place + 1}: {verdicts.reason[place]}")
 
-        self._pass_on(joined_NF, count, int(anomaly_N.sum()), int(bad_N[carried:].sum()))
-        return verdicts.table(self._times(frame), self._detector.contract.names)
+        self._pass_on(joined_NF, bad_N, count)
+        self.anomalies += int(anomaly_N.sum())
+        self.bad += int(refused_N.sum())
+        self.filled += int(filled_N.sum())
+        return verdicts.table(self._times(frame), contract.names)
 
-    def _readings(self, frame: pd.DataFrame) -> Rows:
-        """Sensor values, (N, F), NaN where a row is bad; remembers what is wrong with rows."""
+    def _readings(self, frame: pd.DataFrame) -> tuple[Rows, Flags]:
+        """Sensor values, (N, F), NaN where a cell is empty or no number, and which rows are bad by
+        themselves; remembers what is wrong with rows."""
         sensors = self._detector.contract.sensors
         rows_NF = np.empty((len(frame), len(sensors)))
         for index, sensor in enumerate(sensors):
             rows_NF[:, index] = numbers(frame[sensor.name]).to_numpy()
         beyond_NF = self._detector.contract.out_of_range(rows_NF)
-        unread_NF = np.isnan(rows_NF)
+        unread_NF, bad_N = np.isnan(rows_NF), np.zeros(len(frame), dtype=bool)
         for index, sensor in enumerate(sensors):
             unread = np.flatnonzero(unread_NF[:, index])
             beyond = np.flatnonzero(beyond_NF[:, index])
             if not len(unread) and not len(beyond):
                 continue
+            if self._detector.contract.most_missing:
+                empty = blank(frame[sensor.name].iloc[unread]).to_numpy(dtype=bool)
+                for place in unread[empty].tolist():
+                    self._remark(place, f"sensor '{sensor.name}' is missing")
+                unread = unread[~empty]
+            bad_N[unread] = True
             for found in sensor_findings(frame[sensor.name], sensor, unread, beyond):
                 for place, reason in zip(found.places.tolist(), found.reasons, strict=True):
                     self._remark(place, reason)
         if SURPLUS in frame:
-            self._refuse_surplus(frame[SURPLUS], rows_NF)
-        for place in np.flatnonzero(np.isnan(rows_NF).any(axis=1))[: 3 - len(self.first_bad)]:
-            row = self.rows + int(place)
-            self.first_bad.append(f"row {row + 1}: {self._remarks[row]}")
-        return rows_NF
+            self._refuse_surplus(frame[SURPLUS], rows_NF, bad_N)
+        return rows_NF, bad_N
 
-    def _refuse_surplus(self, surplus: pd.Series, rows_NF: Rows) -> None:
+    def _refuse_surplus(self, surplus: pd.Series, rows_NF: Rows, bad_N: Flags) -> None:
         """A row with more cells than the header has names may have every cell in a wrong place."""
         for place in np.flatnonzero(~blank(surplus).to_numpy()).tolist():
-            rows_NF[place] = np.nan
+            rows_NF[place], bad_N[place] = np.nan, True
             cell = quoted(surplus.iloc[place])
             self._remark(place, f"a cell beyond the header is {cell}; one a column is needed")
 
@@ -129,13 +153,12 @@ class RowJudge:
             verdicts.status[places] = np.where(judged.anomaly_B, ANOMALY, NORMAL)
             verdicts.top_sensor[places] = judged.contribution_BF.argmax(axis=1)
 
-    def _pass_on(self, joined_NF: Rows, count: int, anomalies: int, bad: int) -> None:
+    def _pass_on(self, joined_NF: Rows, bad_N: Flags, count: int) -> None:
         """Count, and keep of the past what windows to come reach back to."""
         self.rows += count
-        self.anomalies += anomalies
-        self.bad += bad
         kept = min(self._length - 1, len(joined_NF))
         self._before_RF = joined_NF[len(joined_NF) - kept :].copy()
+        self._bad_before_R = bad_N[len(joined_NF) - kept :].copy()
         self._remarks = {row: t for row, t in self._remarks.items() if row >= self.rows - kept}
 
     def _times(self, frame: pd.DataFrame) -> dict[str, pa.Array]:

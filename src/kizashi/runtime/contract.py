@@ -194,10 +194,10 @@ class DataContract:
         total_N[self.window_length :] -= total_N[: -self.window_length].copy()
         return total_N
 
-    def too_many_missing(self, missing: int) -> str:
-        """What errors say of a window with so many missing values."""
+    def too_many_missing(self, missing: int, of_a_row: bool = True) -> str:
+        """What errors say of a window, or of the row that ends it, with so many missing values."""
         values = self.window_length * len(self.sensors)
-        inside = "" if self.window_length == 1 else " in its window"
+        inside = " in its window" if of_a_row and self.window_length > 1 else ""
         return (
             f"{missing} of {values} values{inside} {'is' if missing == 1 else 'are'} missing; "
             f"at most {self.most_missing} may be"
@@ -205,7 +205,7 @@ class DataContract:
 
     def _too_many(self, missing: int, number: int | None) -> Problem:
         where = "" if number is None else f"row {number}: "
-        return Problem(where + self.too_many_missing(missing), None, number)
+        return Problem(where + self.too_many_missing(missing, number is not None), None, number)
 
     def out_of_range(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which readings lie beyond their instrument's limits; the last axis is the sensors."""

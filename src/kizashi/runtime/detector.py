@@ -1,7 +1,7 @@
 """The detector: window → scale → reconstruct → score → calibrate → decide → explain."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ class Detector:
     """Everything that turns rows of sensor values into verdicts.
 
     NaN in a window is a missing value: `missing` fills it in and sees to it that scores mean the
-    same. Without it such windows are refused with InvalidRow.
+    same. Without it such windows are refused with InvalidRow, and the contract says so.
     """
 
     contract: DataContract
@@ -62,6 +62,10 @@ class Detector:
     calibration: Calibration
     threshold: Threshold
     missing: MissingValues | None = None
+
+    def __post_init__(self) -> None:
+        if self.missing is None and self.contract.missing != "reject":
+            object.__setattr__(self, "contract", replace(self.contract, missing="reject"))
 
     def score(self, windows_BTF: FloatArray) -> FloatArray:
         """One score a window, shape (B,), from values in original units, shape (B, T, F).

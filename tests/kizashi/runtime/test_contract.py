@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,6 @@ def problems(values: object, contract: DataContract = CONTRACT) -> list[Problem]
         ("n/a", "'n/a'"),
         ("1.5", "'1.5'"),
         ("", "''"),
-        (None, "None"),
         (True, "True"),
         (math.nan, "nan"),
         (math.inf, "inf"),
@@ -57,7 +57,7 @@ def test_a_sensor_without_a_unit_needs_just_a_number() -> None:
 
 def test_every_wrong_cell_is_a_problem_of_its_own_with_its_row() -> None:
     with pytest.raises(InvalidRow) as refused:
-        CONTRACT.rows([[1, 2], ["a", None], [3, math.nan]])
+        CONTRACT.rows([[1, 2], ["a", True], [3, math.nan]])
     assert [(problem.row, problem.sensor) for problem in refused.value.problems] == [
         (1, "pressure"),
         (1, "count"),
@@ -214,3 +214,78 @@ def test_a_contract_that_makes_no_sense_is_refused(make: object, message: str) -
     with pytest.raises(ConfigurationError) as refused:
         make()
     assert str(refused.value) == message
+
+
+def test_null_is_a_missing_value_in_a_list_and_under_a_name() -> None:
+    assert np.isnan(CONTRACT.row([None, 2])).tolist() == [True, False]
+    assert np.isnan(CONTRACT.row({"count": None, "pressure": 1})).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        DataContract((PRESSURE, COUNT), missing="reject"),
+        DataContract((PRESSURE, COUNT), max_missing_share=0.4),
+        DataContract((PRESSURE,), max_missing_share=0.9),
+    ],
+    ids=["rejected", "less than one value", "the only value"],
+)
+def test_null_is_refused_like_any_other_cell_where_nothing_may_be_missing(
+    contract: DataContract,
+) -> None:
+    assert contract.most_missing == 0
+    with pytest.raises(InvalidRow, match=r"^sensor 'pressure' is None; a number in bar is needed$"):
+        contract.row([None, 2][: len(contract.sensors)])
+
+
+def test_a_name_that_is_left_out_is_an_error_and_no_missing_value() -> None:
+    with pytest.raises(InvalidRow, match=r"^sensor 'count' is missing; a number is needed$"):
+        CONTRACT.row({"pressure": 1})
+
+
+def test_a_row_with_too_many_missing_values_says_how_many_may_be() -> None:
+    contract = DataContract((PRESSURE, COUNT, Sensor("flow")))
+    with pytest.raises(InvalidRow) as refused:
+        contract.rows([[1, None, 3], [None, None, 3]])
+    (problem,) = refused.value.problems
+    assert problem.detail == "row 1: 2 of 3 values are missing; at most 1 may be"
+    assert problem.row == 1
+
+
+def test_the_share_that_may_be_missing_is_that_of_the_whole_window() -> None:
+    contract = DataContract((PRESSURE, COUNT), window_length=2)
+    assert np.isnan(contract.window([[None, None], [1, 2]])).sum() == 2
+    with pytest.raises(InvalidRow, match=r"^3 of 4 values are missing; at most 2 may"):
+        contract.window([[None, None], [1, None]])
+
+
+def test_of_consecutive_rows_each_whole_window_is_looked_at() -> None:
+    contract = DataContract((PRESSURE, COUNT), window_length=2)
+    gaps_NF = np.array([[np.nan, np.nan], [1, 2], [np.nan, 2], [np.nan, np.nan], [1, 2]])
+    assert contract.missing_before(gaps_NF).tolist() == [2, 2, 1, 3, 2]
+    contract.require_present(gaps_NF[:3])
+    with pytest.raises(InvalidRow) as refused:
+        contract.require_present(gaps_NF)
+    (problem,) = refused.value.problems
+    assert problem.detail == "row 3: 3 of 4 values in its window are missing; at most 2 may be"
+    contract.require_present(np.full((1, 2), np.nan))  # no window ends there
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"missing": "drop"}, "missing is 'drop'; one of impute, reject is needed"),
+        ({"max_missing_share": 1.0}, "max_missing_share is 1.0; a share from 0 to below 1"),
+        ({"max_missing_share": -0.1}, "max_missing_share is -0.1; a share from 0 to below 1"),
+    ],
+)
+def test_what_cannot_be_done_about_missing_values_is_refused(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        DataContract((PRESSURE,), **settings)
+
+
+def test_what_is_done_about_missing_values_is_stored() -> None:
+    contract = DataContract((PRESSURE, COUNT), missing="reject", max_missing_share=0.25)
+    assert DataContract.from_dict(contract.to_dict()) == contract
