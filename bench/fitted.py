@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from bench.peers import Attributing, Peer
 from kizashi.errors import DataError
-from kizashi.runtime.bundle import FILES, MANIFEST, Bundle
+from kizashi.runtime.bundle import Bundle, bundle_files
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
@@ -168,4 +168,4 @@ def _flat(windows_BTF: FloatArray) -> FloatArray:
 
 
 def _size(bundle: Bundle) -> int:
-    return sum((bundle.folder / name).stat().st_size for name in (*FILES, MANIFEST))
+    return sum((bundle.folder / name).stat().st_size for name in bundle_files(bundle.folder))

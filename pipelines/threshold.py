@@ -28,7 +28,7 @@ from kizashi.registry import CANDIDATE, PRODUCTION, ModelVersion, Registry
 from kizashi.runtime.bundle import Bundle, load_bundle, save_bundle
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
-from kizashi.runtime.detector import Detector
+from kizashi.runtime.detector import Detector, scaled
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
 from kizashi.tracking import Tracking, dvc_md5, file_hash, lineage, register_bundle, start_run
@@ -184,7 +184,16 @@ def recalibrated(
     if chosen_by is not None:
         windows_BTF, label_B = chosen_by.windows(length)
         evidence = replace(evidence, labelled_scores=present.score(windows_BTF), labels=label_B)
-    return replace(present, calibration=Calibration(scores), threshold=threshold.fit(evidence))
+    missing = present.missing
+    if missing is not None:
+        windows_BTF = scaled(present.scaler, present.windows(new.rows_NF))
+        missing = missing.recalibrated(windows_BTF, keep)
+    return replace(
+        present,
+        calibration=Calibration(scores),
+        threshold=threshold.fit(evidence),
+        missing=missing,
+    )
 
 
 def _print(done: Recalibration) -> None:

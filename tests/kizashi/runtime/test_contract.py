@@ -65,7 +65,7 @@ def test_every_wrong_cell_is_a_problem_of_its_own_with_its_row() -> None:
     ]
     assert str(refused.value) == (
         "row 1: sensor 'pressure' is 'a'; a number in bar is needed; "
-        "row 1: sensor 'count' is None; a number is needed; "
+        "row 1: sensor 'count' is True; a number is needed; "
         "row 2: sensor 'count' is nan; a number is needed"
     )
 
