@@ -34,7 +34,7 @@ def test_a_network_and_a_scaler_of_ones_own_make_a_bundle(
         scaler=scaler(),
         scorer=ReconstructionError(),
         threshold=ConformalThreshold(0.01),
-        trainer=NetworkTrainer(accelerator="cpu", max_epochs=2, min_steps=0, progress=False),
+        trainer=NetworkTrainer(accelerator="cpu", steps=50, progress=False),
     )
     rows_NF = press_line_rows(2000)
     parts = NormalRows(rows_NF[:1200], rows_NF[1200:1400], rows_NF[1400:])

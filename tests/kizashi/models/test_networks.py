@@ -10,7 +10,7 @@ from torch import nn
 
 from kizashi.errors import ConfigurationError
 from kizashi.models.autoencoder import Autoencoder
-from kizashi.models.denoising import DenoisingEnsemble
+from kizashi.models.denoising import COARSEST, FINEST, DenoisingEnsemble, spacing
 from kizashi.models.dense import DenseAutoencoder
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.training.export import export_onnx
@@ -41,11 +41,11 @@ def test_the_exported_network_rebuilds_any_number_of_windows_as_torch_does(
     exported = OnnxNetwork(export_onnx(made, windows_BTF))
     for count in (1, 16, 100):
         more_BTF = rng.normal(size=(count, window_length, n_sensors)).astype(np.float32)
-        rebuilt_BTF = exported.reconstruct(more_BTF)
+        rebuilt_MBTF = exported.reconstruct(more_BTF)
         with torch.no_grad():
-            expected_BTF = made(torch.from_numpy(more_BTF)).numpy()
-        assert rebuilt_BTF.shape == more_BTF.shape
-        np.testing.assert_allclose(rebuilt_BTF, expected_BTF, atol=1e-5)
+            expected_MBTF = made(torch.from_numpy(more_BTF)).numpy()
+        assert rebuilt_MBTF.shape[1:] == more_BTF.shape
+        np.testing.assert_allclose(rebuilt_MBTF, expected_MBTF, atol=1e-5)
 
 
 @every_network
@@ -117,15 +117,74 @@ def test_the_denoising_ensemble_is_as_wide_as_the_window_asks_within_bounds() ->
     assert widths == [64, 160, 256]
 
 
-def test_the_members_of_a_denoising_ensemble_differ_and_their_mean_answers() -> None:
+@pytest.mark.parametrize("members", [1, 2, 5])
+def test_each_member_of_a_denoising_ensemble_answers_for_itself(members: int) -> None:
     torch.manual_seed(0)
-    made = DenoisingEnsemble(3, members=3).eval()
-    windows_BTF = torch.randn(5, 1, 3)
+    made = DenoisingEnsemble(3, 2, members=members).eval()
+    windows_BTF = torch.randn(5, 2, 3)
     with torch.no_grad():
-        level = torch.full((1, 1, 1), float(np.log(made.score_noise)))
-        answers = made._rebuild(windows_BTF.flatten(1)[None], level)
-        assert not torch.allclose(answers[0], answers[1])
-        torch.testing.assert_close(made(windows_BTF).flatten(1), answers.mean(0))
+        answer_MBTF = made(windows_BTF)
+    assert answer_MBTF.shape == (members, 5, 2, 3)
+    for other in range(1, members):
+        assert not torch.allclose(answer_MBTF[0], answer_MBTF[other])
+
+
+def test_a_denoising_ensemble_answers_as_it_was_trained_to_at_the_level_of_scoring() -> None:
+    torch.manual_seed(0)
+    made = DenoisingEnsemble(3, members=3, score_noise=0.2).eval()
+    values_BV = torch.randn(5, 3)
+    with torch.no_grad():
+        level_MB1 = torch.full((3, 5, 1), float(np.log(0.2)))
+        as_trained_MBV = made._rebuild(values_BV.expand(3, 5, 3), level_MB1)
+        torch.testing.assert_close(made(values_BV[:, None])[:, :, 0], as_trained_MBV)
+
+
+def packed(step: float, count: int = 1500) -> torch.Tensor:
+    """Rows of one sensor, `step` apart, in some order."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+    return (step * order.float())[:, None, None]
+
+
+def test_the_noise_to_score_at_is_twice_the_spacing_of_the_rows_within_bounds() -> None:
+    made = DenoisingEnsemble(1)
+    levels = []
+    for step in (0.001, 0.05, 0.1, 5.0):
+        made.meet(packed(step))
+        levels.append(made.score_noise)
+    assert levels == pytest.approx([FINEST, 0.1, 0.2, COARSEST], rel=1e-3)
+
+
+def test_the_spacing_is_per_value_however_many_sensors_there_are() -> None:
+    rows = packed(0.07)
+    assert spacing(rows.expand(-1, 1, 40)) == pytest.approx(spacing(rows), rel=1e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 33, 10_000])
+def test_the_noise_to_score_at_is_found_for_any_number_of_rows(rows: int) -> None:
+    torch.manual_seed(0)
+    made = DenoisingEnsemble(3)
+    made.meet(torch.randn(rows, 1, 3))
+    assert FINEST <= made.score_noise <= COARSEST
+
+
+def test_repeated_rows_are_scored_at_the_finest_noise() -> None:
+    made = DenoisingEnsemble(2)
+    made.meet(torch.ones(100, 1, 2))
+    assert made.score_noise == FINEST
+
+
+def test_the_noise_to_score_at_never_leaves_the_levels_of_training() -> None:
+    made = DenoisingEnsemble(1, smallest_noise=0.15, largest_noise=0.18)
+    made.meet(packed(0.001))
+    assert made.score_noise == pytest.approx(0.15)
+    made.meet(packed(5.0))
+    assert made.score_noise == pytest.approx(0.18)
+
+
+def test_a_given_noise_to_score_at_is_kept() -> None:
+    made = DenoisingEnsemble(1, score_noise=0.7)
+    made.meet(packed(0.05))
+    assert made.score_noise == 0.7
 
 
 @pytest.mark.parametrize(
@@ -134,7 +193,14 @@ def test_the_members_of_a_denoising_ensemble_differ_and_their_mean_answers() -> 
         ({"members": 0}, r"^members is 0; a whole number from 1 is needed$"),
         ({"width": 2}, r"^width is 2; a whole number from 4 is needed$"),
         ({"score_noise": 2.0}, r"^score_noise is 2\.0; a number from smallest_noise \(0\.02"),
-        ({"smallest_noise": 0.0}, r"smallest_noise \(0\.0, above 0\)"),
+        (
+            {"smallest_noise": 0.0},
+            r"^smallest_noise is 0\.0; a number above 0, up to largest_noise",
+        ),
+        (
+            {"smallest_noise": 2.0},
+            r"^smallest_noise is 2\.0; a number above 0, up to largest_noise",
+        ),
     ],
 )
 def test_a_denoising_ensemble_names_a_setting_out_of_its_range(

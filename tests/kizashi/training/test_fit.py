@@ -36,7 +36,7 @@ def fitted(
         scaler=StandardScaler(),
         scorer=scorer or ReconstructionError(),
         threshold=ConformalThreshold(0.01),
-        trainer=NetworkTrainer("cpu", max_epochs=15, min_steps=0, batch_size=128, progress=False),
+        trainer=NetworkTrainer("cpu", steps=200, batch_size=128, progress=False),
         seed=seed,
     )
     contract = DataContract(PRESS_LINE, window_length)
