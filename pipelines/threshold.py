@@ -176,10 +176,12 @@ def recalibrated(
             f"{len(new.rows_NF)} good rows are too few to calibrate on; at least "
             f"{FEWEST_WINDOWS + length - 1} are needed"
         )
-    scores = present.score(present.windows(new.rows_NF))
+    scores, blocks = present.score(present.windows(new.rows_NF)), present.calibration.blocks
+    # Beside blocks of cross-fitting, new rows are one more that was left out of the fit.
+    blocks = (*blocks, len(scores)) if keep and blocks else ()
     if keep:
         scores = np.concatenate([present.calibration.scores, scores])
-    evidence = CalibrationScores(scores, in_time)
+    evidence = CalibrationScores(scores, in_time, blocks=blocks)
     chosen_by = rows_to_choose_by(threshold, new.labelled)
     if chosen_by is not None:
         windows_BTF, label_B = chosen_by.windows(length)
@@ -190,7 +192,7 @@ def recalibrated(
         missing = missing.recalibrated(windows_BTF, keep)
     return replace(
         present,
-        calibration=Calibration(scores),
+        calibration=Calibration(scores, blocks),
         threshold=threshold.fit(evidence),
         missing=missing,
     )

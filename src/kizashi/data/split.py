@@ -1,7 +1,8 @@
 """Rows to train, validation, calibration and holdout: four disjoint parts, each with one purpose.
 
 `train` fits the network, `validation` stops it early, `calibration` turns scores into p-values and
-a threshold, `holdout` measures what the threshold promised.
+a threshold, `holdout` measures what the threshold promised. Training can do without the second, and
+cross-fitting without the third: those parts may be empty.
 """
 
 import math
@@ -15,8 +16,9 @@ import pandas as pd
 from kizashi.errors import ConfigurationError, DataError
 
 PARTS = ("train", "validation", "calibration", "holdout")
+MAY_BE_EMPTY = ("validation", "calibration")
 LEAST_WINDOWS = 2
-"""The fewest windows that each part must have: one has no spread."""
+"""The fewest windows that each part with a share must have: one has no spread."""
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 
 
@@ -24,9 +26,10 @@ _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 class ChronologicalSplit:
     """Consecutive parts in the order of time, never shuffled across it.
 
-    The four shares are each above 0 and sum to 1. Between two parts `gap` rows, and never fewer
-    than one window, belong to neither: rows close in time resemble each other, and a part that
-    began right after another would look better than it is.
+    The four shares sum to 1 and are each above 0; those of `validation` and `calibration` may be 0,
+    which leaves these parts empty. Between two parts `gap` rows, and never fewer than one window,
+    belong to neither: rows close in time resemble each other, and a part that began right after
+    another would look better than it is.
     """
 
     in_time: ClassVar[bool] = True
@@ -55,7 +58,7 @@ class ChronologicalSplit:
         parts, start = {}, 0
         for name, size in sizes.items():
             parts[name] = frame.iloc[start : start + size].reset_index(drop=True)
-            start += size + gap
+            start += size + gap if size else 0
         return parts
 
 
@@ -63,9 +66,10 @@ class ChronologicalSplit:
 class RandomSplit:
     """Parts drawn at random, for rows that have no order (one row per workpiece, say).
 
-    The four shares are each above 0 and sum to 1. Rows keep the file's order within a part.
-    Measurements over time must not be split like this: neighbouring rows would land in different
-    parts, and holdout would repeat what the network has seen.
+    The four shares sum to 1 and are each above 0; those of `validation` and `calibration` may be 0.
+    Rows keep the file's order within a part. Measurements over time must not be split like this:
+    neighbouring rows would land in different parts, and holdout would repeat what the network has
+    seen.
     """
 
     in_time: ClassVar[bool] = False
@@ -108,9 +112,12 @@ def _shares(split: ChronologicalSplit | RandomSplit) -> dict[str, float]:
 
 def _check_shares(shares: Mapping[str, float]) -> None:
     for name, share in shares.items():
+        if share == 0 and name in MAY_BE_EMPTY:
+            continue
         if not 0 < share < 1:
+            least = "from 0" if name in MAY_BE_EMPTY else "above 0"
             raise ConfigurationError(
-                f"{name} is {share!r}; a share of the rows above 0 and below 1 is needed"
+                f"{name} is {share!r}; a share of the rows {least} and below 1 is needed"
             )
     total = sum(shares.values())
     if abs(total - 1) > 1e-6:
@@ -119,14 +126,15 @@ def _check_shares(shares: Mapping[str, float]) -> None:
 
 
 def _sizes(shares: Mapping[str, float], rows: int, gap: int, window_length: int) -> dict[str, int]:
-    """Rows of each part; what rounding leaves over goes to train."""
+    """Rows of each part, none where its share is 0; what rounding leaves over goes to train."""
+    present = {name: share for name, share in shares.items() if share > 0}
     least = window_length + LEAST_WINDOWS - 1
-    gaps = gap * (len(shares) - 1)
-    needed = max(math.ceil(least / share - _ROUNDING) for share in shares.values()) + gaps
+    gaps = gap * (len(present) - 1)
+    needed = max(math.ceil(least / share - _ROUNDING) for share in present.values()) + gaps
     if rows < needed:
         between = f" with gaps of {gap} rows between them" if gap else ""
         raise DataError(
-            f"{rows} rows are too few to split into {', '.join(shares)}{between}; "
+            f"{rows} rows are too few to split into {', '.join(present)}{between}; "
             f"at least {needed} are needed"
         )
     usable = rows - gaps

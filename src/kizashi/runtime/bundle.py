@@ -78,7 +78,10 @@ def save_bundle(
     normal window in original units, shape (T, F). Returns the bundle as loaded back from the
     folder. Raises NotCalibrated, and leaves the folder as it was, when a part is not fitted.
     """
-    arrays: dict[str, npt.NDArray[Any]] = {"calibration": detector.calibration.scores}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "calibration": detector.calibration.scores,
+        "calibration_blocks": np.array(detector.calibration.blocks, dtype=np.int64),
+    }
     parts = {
         "contract": detector.contract.to_dict(),
         "scaler": detector.scaler.to_dict(),
@@ -172,7 +175,7 @@ def _assemble(folder: Path, contents: Mapping[str, bytes], name: str) -> Bundle:
         scaler=Scaler.from_dict(parts["scaler"]),
         network=OnnxNetwork(contents["network.onnx"]),
         scorer=restore_scorer(parts["scorer"]),
-        calibration=Calibration(arrays["calibration"]),
+        calibration=Calibration(arrays["calibration"], arrays["calibration_blocks"].tolist()),
         threshold=Threshold.from_dict(parts["threshold"]),
         missing=missing,
     )

@@ -5,6 +5,7 @@ cannot be smaller than 1 / (n + 1); beyond that a fitted tail tells two extreme 
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -71,15 +72,20 @@ class ExponentialTail:
 class Calibration:
     """Calibration scores, in the order given, and what they make of a new score.
 
-    Raises DataError when there is no score, or one that is not finite.
+    `blocks` are the numbers of scores in each block of cross-fitting, empty for scores of one
+    held-out part. Raises DataError when there is no score, or one that is not finite, and for
+    blocks of another number of scores.
     """
 
-    def __init__(self, scores: npt.ArrayLike) -> None:
+    def __init__(self, scores: npt.ArrayLike, blocks: Sequence[int] = ()) -> None:
         self.scores: FloatArray = np.asarray(scores, dtype=np.float64)
+        self.blocks = tuple(map(int, blocks))
         if len(self.scores) == 0:
             raise DataError("there are no calibration rows; a detector cannot be calibrated")
         if not np.isfinite(self.scores).all():
             raise DataError("a calibration score is not finite; the network or scaler is broken")
+        if self.blocks and (min(self.blocks) < 1 or sum(self.blocks) != len(self.scores)):
+            raise DataError(f"there are {len(self.scores)} scores and blocks of {self.blocks}")
         self._ordered = np.sort(self.scores)
         self.tail = ExponentialTail(self._ordered)
 

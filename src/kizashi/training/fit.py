@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from kizashi.data.labelled import LabelledRows
+from kizashi.data.split import LEAST_WINDOWS
 from kizashi.errors import DataError
 from kizashi.models.autoencoder import Autoencoder
 from kizashi.runtime.bundle import Bundle, save_bundle
@@ -19,15 +21,17 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector, pieces, rebuild, scaled
 from kizashi.runtime.network import Network, OnnxNetwork
 from kizashi.runtime.scaling import Scaler
-from kizashi.runtime.scoring import Rebuilt, Scorer
+from kizashi.runtime.scoring import Scorer
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
 from kizashi.runtime.windows import sliding_windows
 from kizashi.training.export import export_onnx
 from kizashi.training.impute import fit_missing
 from kizashi.training.trainer import EpochReport, NetworkTrainer
+from kizashi.training.trim import trimmed
 
 FloatArray = npt.NDArray[np.float64]
-
+Score = Callable[[FloatArray], FloatArray]
+"""Windows in original units, shape (B, T, F), to scores, shape (B,)."""
 
 CROSS_FIT_BLOCKS = 8
 """Blocks of cross-fitting: fits on seven eighths of the rows resemble the one on all of them."""
@@ -60,6 +64,8 @@ class Recipe:
     threshold: Threshold
     trainer: NetworkTrainer
     seed: int = 0
+    trim: float = 0.0
+    """Share of the training windows that is left out, the strangest ones."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +110,9 @@ def fit_bundle(
         calibration_BTF = _windows(rows.calibration, length)
         scores = fitted.score(calibration_BTF)
     else:
-        every = np.concatenate([rows.train, rows.validation])
-        calibration_BTF, scores, blocks = cross_fit(recipe, length, every)
+        every_NF = np.concatenate([rows.train, rows.validation])
+        fit = partial(_fit_to_score, recipe, length)
+        calibration_BTF, scores, blocks = cross_fit(fit, every_NF, length)
     evidence = CalibrationScores(scores, rows.in_time, blocks=blocks)
     if labelled is not None and recipe.threshold.wants_labels:
         windows_BTF, label_B = labelled.windows(length)
@@ -126,7 +133,7 @@ def fit_bundle(
         scaler=fitted.scaler,
         network=fitted.network,
         scorer=fitted.scorer,
-        calibration=Calibration(scores),
+        calibration=Calibration(scores, blocks),
         threshold=recipe.threshold.fit(evidence),
         missing=missing,
     )
@@ -152,6 +159,10 @@ def fit_parts(
         raise DataError("training stops early (patience) and there are no validation rows")
     scaler = deepcopy(recipe.scaler).fit(learned_NF)
     scaled_BTF = scaler.transform(seen_BTF)
+    kept_B = trimmed(scaled_BTF, recipe.trim)
+    if not kept_B.all():
+        seen_BTF = seen_BTF[kept_B]
+        scaled_BTF = scaler.fit(seen_BTF.reshape(-1, seen_BTF.shape[2])).transform(seen_BTF)
     # Weights start from the seed too, so the network is made after it is set.
     torch.manual_seed(recipe.seed)
     network = recipe.network(seen_BTF.shape[2], length)
@@ -165,38 +176,44 @@ def fit_parts(
 
 
 def cross_fit(
-    recipe: Recipe, length: int, rows_NF: FloatArray
+    fit: Callable[[FloatArray], Score], rows_NF: FloatArray, length: int
 ) -> tuple[FloatArray, FloatArray, tuple[int, ...]]:
-    """Windows inside each block in time, their scores by parts fitted on the other blocks, and how
-    many windows each block has.
+    """Windows inside each block in time, shape (B, T, F), their scores by what `fit` makes of the
+    rows of the other blocks, and how many windows each block has.
 
-    A scorer that looks at windows alone is fitted without training a network again. Raises
-    DataError for too few rows.
+    Raises DataError for too few rows.
     """
+    needed = CROSS_FIT_BLOCKS * (length + LEAST_WINDOWS - 1)
+    if len(rows_NF) < needed:
+        raise DataError(
+            f"{len(rows_NF)} rows are too few to cross-fit in {CROSS_FIT_BLOCKS} blocks; at least "
+            f"{needed} are needed"
+        )
     edges = np.linspace(0, len(rows_NF), CROSS_FIT_BLOCKS + 1).astype(int)
     windows, scores = [], []
     for first, last in pairwise(edges):
-        others_NF = np.delete(rows_NF, np.s_[first:last], axis=0)
-        inside_BTF = _windows(rows_NF[first:last], length)
-        windows.append(inside_BTF)
-        scores.append(_fit_to_score(recipe, length, others_NF)(inside_BTF))
+        score = fit(np.delete(rows_NF, np.s_[first:last], axis=0))
+        windows.append(_windows(rows_NF[first:last], length))
+        scores.append(score(windows[-1]))
     return np.concatenate(windows), np.concatenate(scores), tuple(map(len, scores))
 
 
-def _fit_to_score(
-    recipe: Recipe, length: int, rows_NF: FloatArray
-) -> Callable[[FloatArray], FloatArray]:
+def _fit_to_score(recipe: Recipe, length: int, rows_NF: FloatArray) -> Score:
+    """A scorer that looks at windows alone is fitted without training a network again."""
     if recipe.scorer.needs_network:
         recipe = replace(recipe, trainer=replace(recipe.trainer, patience=None, progress=False))
         return fit_parts(recipe, length, rows_NF, rows_NF[:0]).score
     scaler = deepcopy(recipe.scaler).fit(rows_NF)
+    scorer = deepcopy(recipe.scorer)
+    scorer.fit(rebuild(scaler, _NoNetwork(), _windows(rows_NF, length)))
+    return Fitted(scaler, _NoNetwork(), scorer, b"").score
 
-    def seen(windows_BTF: FloatArray) -> Rebuilt:
-        scaled_BTF = scaler.transform(windows_BTF)
-        return Rebuilt(scaled_BTF, scaled_BTF[None])
 
-    scorer = deepcopy(recipe.scorer).fit(seen(_windows(rows_NF, length)))
-    return lambda windows_BTF: scorer.score(seen(windows_BTF))
+class _NoNetwork:
+    """Stands in for the network of a scorer that does not look at what it rebuilds."""
+
+    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return windows_BTF[None]
 
 
 def _windows(rows_NF: FloatArray, length: int) -> FloatArray:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kizashi.data.split import LEAST_WINDOWS, PARTS, ChronologicalSplit, RandomSplit
+from kizashi.data.split import LEAST_WINDOWS, MAY_BE_EMPTY, PARTS, ChronologicalSplit, RandomSplit
 from kizashi.errors import ConfigurationError, DataError
 
 
@@ -13,8 +13,8 @@ def table(rows: int) -> pd.DataFrame:
 
 @st.composite
 def shares(draw: st.DrawFn) -> dict[str, float]:
-    weights = draw(st.lists(st.integers(1, 60), min_size=4, max_size=4))
-    return {name: weight / sum(weights) for name, weight in zip(PARTS, weights, strict=True)}
+    weights = {name: draw(st.integers(0 if name in MAY_BE_EMPTY else 1, 60)) for name in PARTS}
+    return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
 
 @settings(deadline=None)
@@ -32,12 +32,15 @@ def test_consecutive_parts_leave_out_nothing_but_the_gaps(
         rows = needed
     between = max(gap, window_length)
     assert tuple(parts) == PARTS
+    present = {name: part for name, part in parts.items() if wanted[name]}
+    gaps = between * (len(present) - 1)
+    assert all(len(part) == 0 for name, part in parts.items() if name not in present)
     end = -between
-    for name, part in parts.items():
+    for name, part in present.items():
         assert part["row"].tolist() == list(range(end + between, end + between + len(part)))
         assert len(part) >= window_length + LEAST_WINDOWS - 1
         assert part.index.tolist() == list(range(len(part)))
-        assert abs(len(part) - wanted[name] * (rows - 3 * between)) < len(PARTS)
+        assert abs(len(part) - wanted[name] * (rows - gaps)) < len(PARTS)
         end += between + len(part)
     assert end == rows
 
@@ -75,6 +78,15 @@ def test_the_default_shares_hold() -> None:
     assert [len(part) for part in parts.values()] == [24_000, 4_000, 8_000, 4_000]
 
 
+def test_a_part_without_a_share_is_empty_and_keeps_its_columns() -> None:
+    split = ChronologicalSplit(train=0.9, validation=0.0, calibration=0, holdout=0.1)
+    parts = split(table(1010), window_length=10)
+    assert [len(part) for part in parts.values()] == [900, 0, 0, 100]
+    assert list(parts["calibration"]) == ["row", "a"]
+    with pytest.raises(DataError, match="to split into train, holdout with gaps of 10 rows"):
+        split(table(20), window_length=10)
+
+
 def test_a_random_split_follows_its_seed() -> None:
     first, again, other = (RandomSplit(seed=seed)(table(200)) for seed in (1, 1, 2))
     assert first["train"].equals(again["train"])
@@ -90,8 +102,10 @@ def test_a_random_split_of_windows_is_refused() -> None:
 def test_shares_out_of_range_are_refused(
     kind: type[ChronologicalSplit] | type[RandomSplit],
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"validation is 0\.0; a share"):
-        kind(train=0.7, validation=0.0)
+    with pytest.raises(ConfigurationError, match=r"holdout is 0\.0; .* above 0 and below 1"):
+        kind(train=0.7, holdout=0.0)
+    with pytest.raises(ConfigurationError, match=r"validation is -0\.1; .* from 0 and below 1"):
+        kind(train=0.8, validation=-0.1)
     with pytest.raises(ConfigurationError, match=r"holdout is nan"):
         kind(holdout=float("nan"))
     with pytest.raises(ConfigurationError, match=r"train 0\.7 .* sum to 1\.1"):

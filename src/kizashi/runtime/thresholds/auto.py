@@ -21,7 +21,8 @@ class AutoThreshold(RateThreshold):
     """The rule that the data allow for the rate asked for, and why.
 
     In this order: `labelled` where there are enough labelled rows (and `labels` lets it);
-    `blocks` where rows follow and depend on one another; `conformal` where there are rows enough
+    `blocks` where rows follow and depend on one another, or were scored by cross-fitting in blocks
+    of time; `conformal` where there are rows enough
     for the rate; `pot` where the tail fits; and the exponential tail that `conformal` falls back
     to.
     """
@@ -58,6 +59,9 @@ class AutoThreshold(RateThreshold):
         found.append(seen)
         if enough:
             return LabelledThreshold(alpha).fit(evidence), found
+        if evidence.in_time and evidence.blocks:
+            found.append("rows follow one another, and were scored by cross-fitting in blocks")
+            return BlocksThreshold(alpha).fit(evidence), found
         if evidence.in_time:
             length = dependence(evidence.scores, alpha)
             dependent = length >= DEPENDENT

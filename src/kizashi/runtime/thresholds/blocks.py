@@ -1,28 +1,43 @@
 """The threshold for rows that depend on one another."""
 
 import math
+from itertools import accumulate, pairwise
 from statistics import NormalDist
 
+import numpy as np
+
 from kizashi.errors import ConfigurationError
-from kizashi.runtime.calibration import ExponentialTail, conformal_rank
-from kizashi.runtime.thresholds.dependence import dependence, rows_allowed_above
+from kizashi.runtime.calibration import ExponentialTail, conformal_rank, fewest_rows
+from kizashi.runtime.thresholds.dependence import (
+    dependence,
+    independent_rows,
+    rows_allowed_above,
+)
 from kizashi.runtime.thresholds.evidence import CalibrationScores
+from kizashi.runtime.thresholds.predictive import PredictiveTail, rank_value
 from kizashi.runtime.thresholds.rate import RateThreshold
-from kizashi.runtime.thresholds.rule import EXPONENTIAL_TAIL, FALLBACK
+from kizashi.runtime.thresholds.rule import BLOCKS, EXPONENTIAL_TAIL, FALLBACK
 
 
 class BlocksThreshold(RateThreshold):
     """A threshold with a margin for rows that follow, and depend on, one another.
 
     n such rows tell as little of rare scores as n / `dependence` independent ones, the rows in
-    effect. The threshold is the calibration score that at most a share `alpha` of normal rows
-    exceeds with this `confidence`, had that many independent rows been seen. The margin covers the
-    chance of the calibration rows; that normal rows stay as they were is not covered, and only a
-    measurement on later rows can tell.
+    effect. From one held-out part in time the threshold is the calibration score that at most a
+    share `alpha` of normal rows exceeds with this `confidence`, had that many independent rows been
+    seen. The margin covers the chance of the calibration rows; that normal rows stay as they were
+    is not covered, and only a measurement on later rows can tell.
 
     With too few rows in effect there is no such score: the fitted exponential tail, with the same
-    confidence in its start and its scale, stands in, and `warning` says so. Raises
-    ConfigurationError for a confidence outside 0.5 to 1.
+    confidence in its start and its scale, stands in, and `warning` says so.
+
+    Scores of blocks that were left out of the fit in turn (cross-fitting) show in addition how far
+    normal rows wander from one block to others. They are worth `independent_rows`, and the
+    threshold is their score of the conformal rank for that many, else a predictive tail: the rate
+    over calibrations as well as rows, not with a confidence, which would ask for several times the
+    rows that cross-fitting is for.
+
+    Raises ConfigurationError for a confidence outside 0.5 to 1.
     """
 
     kind = "blocks"
@@ -43,6 +58,8 @@ class BlocksThreshold(RateThreshold):
         self.settings |= {"confidence": confidence}
 
     def _fit(self, evidence: CalibrationScores) -> float:
+        if evidence.blocks:
+            return self._from_blocks(evidence)
         length = dependence(evidence.scores, self.alpha) if evidence.in_time else 1.0
         effective = max(1, math.floor(len(evidence) / length))
         self.details = {
@@ -62,6 +79,33 @@ class BlocksThreshold(RateThreshold):
         )
         rank = min(conformal_rank(len(evidence), share), len(evidence))
         return float(evidence.ordered[rank - 1])
+
+    def _from_blocks(self, evidence: CalibrationScores) -> float:
+        """From scores of blocks, each by a fit without it."""
+        independent = _worth(evidence) if evidence.in_time else float(len(evidence))
+        needed, rows, blocks = fewest_rows(self.alpha), len(evidence), len(evidence.blocks)
+        effective = math.floor(independent)
+        self.details = {
+            BLOCKS: blocks,
+            "dependent_rows": rows / independent,
+            "effective_rows": effective,
+        }
+        seen = (
+            f"{rows} calibration rows in {blocks} blocks, each scored by a fit without it, worth "
+            f"{effective} independent ones; as long as normal rows wander no further than those did"
+        )
+        if independent >= needed:
+            self.guarantee = f"none: about {self.alpha:.4%} of normal rows, from {seen}"
+            return rank_value(evidence.ordered, self.alpha, independent)
+        tail = PredictiveTail(evidence.ordered, independent)
+        self.details |= {FALLBACK: tail.name, "needed_rows": needed}
+        self.guarantee = f"none: {tail.name}, with a margin for its estimate, from {seen}"
+        self.warning = (
+            f"a conformal threshold at {self.alpha:.4%} needs at least {needed} independent "
+            f"calibration rows, and the {rows} that follow one another are worth {effective}; the "
+            f"fallback '{tail.name}' is used, without a guarantee"
+        )
+        return tail.quantile(self.alpha)
 
     def _from_tail(self, evidence: CalibrationScores, effective: int) -> float:
         """The exponential tail at `alpha`, its share and scale each at its upper limit."""
@@ -83,3 +127,12 @@ class BlocksThreshold(RateThreshold):
         share = min(1.0, tail.share + deviations * spread)
         scale = tail.scale * (1 + deviations / math.sqrt(max(1.0, effective * tail.share)))
         return max(tail.start, tail.start + scale * math.log(share / self.alpha))
+
+
+def _worth(evidence: CalibrationScores) -> float:
+    """`independent_rows` of the logarithms, which a few high scores do not rule, where all scores
+    have one."""
+    scores = evidence.scores
+    values = np.log(scores) if evidence.ordered[0] > 0 else scores
+    edges = [0, *accumulate(evidence.blocks)]
+    return independent_rows([values[first:last] for first, last in pairwise(edges)])

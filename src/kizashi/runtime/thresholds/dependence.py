@@ -1,6 +1,7 @@
 """How much rows that follow one another depend on each other: rows in effect, and their law."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,28 @@ def autocorrelation_time(values: npt.ArrayLike) -> float:
     negative = np.flatnonzero(pairs <= 0)
     kept = pairs[: negative[0]] if len(negative) else pairs
     return float(2 * kept.sum() - 1)
+
+
+def independent_rows(blocks: Sequence[FloatArray]) -> float:
+    """How many independent rows tell as much as the values of these blocks, from 1.
+
+    n / (1 + 2 (sum of the autocorrelations)), each block around its own mean: what differs between
+    blocks is how far the machine wandered, which the scores of blocks that were left out of the fit
+    show already. The sum ends before the first lag that is not positive, and at half a block: the
+    blocks are short.
+    """
+    centred = [block - block.mean() for block in blocks]
+    every = np.concatenate(centred)
+    variance = float(np.mean(every**2))
+    if variance == 0:
+        return 1.0
+    time = 1.0
+    for lag in range(1, min(map(len, blocks)) // 2):
+        product = np.concatenate([block[lag:] * block[:-lag] for block in centred]).mean()
+        if product <= 0:
+            break
+        time += 2 * float(product) / variance
+    return len(every) / time
 
 
 def rows_allowed_above(rows: int, alpha: float, confidence: float) -> int:

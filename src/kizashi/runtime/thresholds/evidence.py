@@ -19,7 +19,8 @@ class CalibrationScores:
     `in_time` says that the windows follow one another, so that one may depend on the one before it;
     False for windows drawn at random, and for rows without an order. `labelled_scores` and
     `labels`, both of shape (m,), are for the rules that want labels; a label is True where a fault
-    shows. Raises DataError for labelled scores without their labels.
+    shows. Raises DataError for labelled scores without their labels, and for blocks that are not
+    those of the scores.
     """
 
     scores: FloatArray
@@ -34,6 +35,11 @@ class CalibrationScores:
         labelled = None if self.labels is None else len(self.labels)
         if scored != labelled:
             raise DataError(f"there are {scored} labelled scores and {labelled} labels")
+        if self.blocks and sum(self.blocks) != len(self.scores):
+            raise DataError(
+                f"there are {len(self.scores)} scores and {sum(self.blocks)} in {len(self.blocks)} "
+                "blocks"
+            )
 
     @cached_property
     def ordered(self) -> FloatArray:

@@ -17,6 +17,8 @@ Details = dict[str, float | str]
 FALLBACK = "fallback"
 """Among the details: the name of what stands in for a rule that could not be kept."""
 EXPONENTIAL_TAIL = "exponential tail"
+BLOCKS = "blocks"
+"""Among the details: the number of blocks of cross-fitting."""
 STORED = ("false_alarm_rate", "guarantee", "warning", "reason", "details", "calibration_rows")
 """What is kept of a fitted rule beside its kind, settings and value."""
 
@@ -82,12 +84,13 @@ class Threshold(ABC):
     @property
     def follows_rank_law(self) -> bool:
         """Whether false alarms on exchangeable windows follow the law of split conformal: the
-        value is the calibration score of the conformal rank."""
-        return self.in_effect == "conformal" and not self.fell_back
+        value is the calibration score of the conformal rank, and no score is from cross-fitting."""
+        cross_fitted = BLOCKS in self.details
+        return self.in_effect == "conformal" and not self.fell_back and not cross_fitted
 
     @property
     def fell_back(self) -> bool:
-        """Whether the rule could not be kept and a fitted exponential tail stands in."""
+        """Whether the rule could not be kept and a fitted tail stands in."""
         return FALLBACK in self.details
 
     def to_dict(self) -> dict[str, Any]:

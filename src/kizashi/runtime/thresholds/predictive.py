@@ -1,0 +1,61 @@
+"""The threshold from scores that belong to few independent rows: a rank, or a tail that allows for
+not being known well."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from kizashi.runtime.calibration import conformal_rank
+
+FloatArray = npt.NDArray[np.float64]
+
+PARETO_TAIL = "Pareto tail, predictive"
+EXPONENTIAL_TAIL = "exponential tail, predictive"
+TAIL = 0.2
+"""Share of the scores that the tail is fitted to."""
+LARGEST_LOGARITHM = 690.0
+"""Keeps the threshold a number where the tail says nothing any more."""
+
+
+def rank_value(ordered: FloatArray, alpha: float, independent: float) -> float:
+    """The score of the conformal rank for this many independent rows, taken as a level among all.
+
+    There must be at least `fewest_rows(alpha)` of them.
+    """
+    share = alpha - (1 - alpha) / independent  # (1 - alpha)(n + 1) / n, from above
+    rank = min(conformal_rank(len(ordered) - 1, max(0.0, share)), len(ordered))
+    return float(ordered[rank - 1])
+
+
+class PredictiveTail:
+    """The tail of scores as Pareto, that is the tail of their logarithms as exponential (Hill, Ann.
+    Stat. 3, 1975), above the share TAIL, known from m = TAIL n independent exceedances.
+
+    A new score passes u + m b ((TAIL / alpha)^(1 / m) - 1), in logarithms, with probability alpha
+    over both the new row and the estimate of the mean excess b: the law of an exponential value
+    over an independent mean of m others is Lomax's. For m to infinity it is the plain quantile u +
+    b ln(TAIL / alpha), so the margin follows from m alone. Where scores reach down to 0 they are
+    taken as they are, instead of their logarithms.
+    """
+
+    def __init__(self, ordered: FloatArray, independent: float) -> None:
+        self._positive = bool(ordered[0] > 0)
+        values = np.log(ordered) if self._positive else ordered
+        above = max(1, math.ceil(TAIL * len(values)))
+        start = max(0, len(values) - above - 1)
+        self._start = float(values[start])
+        self._scale = float(np.mean(values[-above:]) - self._start)
+        self._share = above / len(values)
+        self._exceedances = max(1.0, TAIL * independent)
+
+    @property
+    def name(self) -> str:
+        return PARETO_TAIL if self._positive else EXPONENTIAL_TAIL
+
+    def quantile(self, alpha: float) -> float:
+        """The score that a new row exceeds with probability `alpha`, not below the tail's start."""
+        m = self._exceedances
+        margin = m * self._scale * max(0.0, (self._share / alpha) ** (1 / m) - 1)
+        value = self._start + margin
+        return math.exp(min(value, LARGEST_LOGARITHM)) if self._positive else value
