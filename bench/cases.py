@@ -80,19 +80,24 @@ class Case:
         """The training rows as `split` parts them.
 
         Nothing is measured on its holdout, because that is what the test rows are for: those rows
-        are given to calibration, which they follow in time. Raises DataError for too few rows.
+        are given to calibration, which they follow in time. Where calibration has no share, every
+        row is for training. Raises DataError for too few rows.
         """
         places = split(pd.DataFrame({"place": np.arange(len(self.train_NF))}), window_length)
         train, validation, calibration, holdout = (
             places[name]["place"].to_numpy()
             for name in ("train", "validation", "calibration", "holdout")
         )
-        if self.kind == "series":
+        in_time = self.kind == "series"
+        if not len(calibration):
+            none_NF = self.train_NF[:0]
+            return NormalRows(self.train_NF, none_NF, none_NF, in_time=in_time)
+        if in_time:
             calibration = np.arange(calibration[0], holdout[-1] + 1)  # with the gap between them
         else:
             calibration = np.sort(np.concatenate([calibration, holdout]))
         parts = (self.train_NF[part] for part in (train, validation, calibration))
-        return NormalRows(*parts, in_time=self.kind == "series")
+        return NormalRows(*parts, in_time=in_time)
 
     def test_windows(self, window_length: int) -> FloatArray:
         """One window for each test row, shape (N, T, F), ending at that row.

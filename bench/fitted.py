@@ -6,7 +6,8 @@ every training row: a peer is fitted on all of them, while this project's detect
 its calibration out of training, because the detector that is measured is the one that would serve.
 That favours the peers. A *threshold* needs rows that the scores were not fitted on, so a peer is
 fitted a second time without the calibration rows and calibrated on them by the same rule; what that
-second fit ranks is recorded as well, as the comparison on exactly the same rows.
+second fit ranks is recorded as well, as the comparison on exactly the same rows. Without
+calibration rows (series) nobody keeps rows out: every threshold comes from cross-fitting in blocks.
 """
 
 import tempfile
@@ -26,7 +27,7 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
 from kizashi.runtime.windows import sliding_windows
-from kizashi.training.fit import NormalRows, Recipe, fit_bundle
+from kizashi.training.fit import NormalRows, Recipe, Score, cross_fit, fit_bundle
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -91,7 +92,8 @@ class FittedOwn:
 
     def calibrate(self, rule: Threshold) -> Threshold:
         # The detector holds the scores that another threshold is made from.
-        return rule.fit(CalibrationScores(self.detector.calibration.scores, self.in_time))
+        held_out = self.detector.calibration
+        return rule.fit(CalibrationScores(held_out.scores, self.in_time, blocks=held_out.blocks))
 
     def decide(
         self, windows_BTF: FloatArray, score_B: FloatArray, threshold: Threshold
@@ -105,7 +107,7 @@ class FittedOwn:
 @dataclass(frozen=True)
 class FittedPeer:
     """A peer on flattened windows, fitted on all training rows (`peer`) and on those without
-    calibration (`calibrated`)."""
+    calibration (`calibrated`; the same one where no rows are for calibration)."""
 
     peer: Peer
     calibrated: Peer
@@ -129,15 +131,29 @@ class FittedPeer:
         def values(*parts_NF: FloatArray) -> FloatArray:
             return _flat(np.concatenate([windows(part) for part in parts_NF]))
 
-        peer, calibrated = make(), make()
+        def on(*parts_NF: FloatArray) -> Peer:
+            peer = make()
+            peer.fit(values(*parts_NF))
+            return peer
+
+        def fit_to_score(rows_NF: FloatArray) -> Score:
+            peer = on(rows_NF)
+            return lambda windows_BTF: peer.score(_flat(windows_BTF))
+
         start = time.process_time()
-        peer.fit(values(train_NF))
+        peer = on(train_NF)
         seconds = time.process_time() - start
-        calibrated.fit(values(normal.train, normal.validation))
-        held_out = calibrated.score(values(normal.calibration))
+        blocks: tuple[int, ...] = ()
+        if len(normal.calibration):
+            calibrated = on(normal.train, normal.validation)
+            held_out = calibrated.score(values(normal.calibration))
+        else:
+            calibrated = peer
+            _, held_out, blocks = cross_fit(fit_to_score, train_NF, window_length)
         if not np.isfinite(held_out).all():
             raise DataError("some calibration scores are not finite")
-        return cls(peer, calibrated, CalibrationScores(held_out, normal.in_time), seconds)
+        evidence = CalibrationScores(held_out, normal.in_time, blocks=blocks)
+        return cls(peer, calibrated, evidence, seconds)
 
     def score(self, windows_BTF: FloatArray) -> FloatArray:
         return self.peer.score(_flat(windows_BTF))
