@@ -111,6 +111,7 @@ def test_a_value_beyond_its_instruments_limits_is_scored_and_flagged(client: Tes
     assert answer.json()["status"] == "anomaly"
     assert answer.json()["data_quality"] == [
         {
+            "kind": "out_of_range",
             "sensor": "sound",
             "value": 20.5,
             "low": 0.0,

@@ -10,6 +10,7 @@ from kizashi.data.load import SURPLUS
 from kizashi.data.verdicts import RowJudge
 from kizashi.runtime.detector import Detector
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, PRESS_LINE, press_line_bundle, press_line_rows
+from tests.filling import filling_bundle
 
 NAMES = [sensor.name for sensor in PRESS_LINE]
 
@@ -206,3 +207,55 @@ def test_the_time_column_comes_first_as_it_was(single: Detector) -> None:
     table = RowJudge(single, "at").judge(frame)
     assert table.column_names[0] == "at"
     assert table["at"].to_pylist() == ["5 Jan, 10:00", ""]
+
+
+@pytest.fixture(scope="module")
+def filling(tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    return filling_bundle(tmp_path_factory.mktemp("filling")).detector
+
+
+@pytest.mark.parametrize("empty", ["", "  ", None, np.nan])
+def test_an_empty_cell_is_filled_in_and_the_reason_says_so(
+    filling: Detector, empty: object
+) -> None:
+    verdicts = judged(filling, rows_of(NORMAL_ROW, [1.2, empty, 1.1], [1.0, empty, 3.0]))
+    assert verdicts["status"].tolist() == ["normal", "normal", "anomaly"]
+    assert verdicts["reason"].tolist() == [None, *["sensor 'current' is missing"] * 2]
+    assert verdicts["top_sensor"].tolist()[:2] == [None, None]
+    expected = filling.score(np.array([[[1.2, np.nan, 1.1]]]))[0]
+    assert verdicts.loc[1, "score"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_row_with_too_many_empty_cells_is_bad(filling: Detector) -> None:
+    judge = RowJudge(filling)
+    table = judge.judge(rows_of(["", "", 1.1], ["", "0.9", "1.1"], ["n/a", "0.9", ""]))
+    assert table["status"].to_pylist() == ["invalid", "normal", "invalid"]
+    assert table["reason"].to_pylist() == [
+        "2 of 3 values are missing; at most 1 may be",
+        "sensor 'vibration' is missing",
+        "sensor 'vibration' is 'n/a'; a number in mm/s is needed; sensor 'sound' is missing",
+    ]
+    assert (judge.bad, judge.filled) == (2, 1)
+    assert judge.first_bad[0] == "row 1: 2 of 3 values are missing; at most 1 may be"
+
+
+@pytest.mark.parametrize("rows", [1, 3, 20])
+def test_windows_are_filled_in_across_pieces_as_in_one(
+    tmp_path_factory: pytest.TempPathFactory, rows: int
+) -> None:
+    detector = filling_bundle(tmp_path_factory.mktemp("windowed"), window_length=4).detector
+    frame = pd.DataFrame(press_line_rows(20, seed=3), columns=NAMES).astype(object)
+    frame.loc[[4, 5], "current"] = ""
+    frame.loc[[9, 10, 11], :] = ""  # 9 of 12 values of a window
+    verdicts = judged(detector, frame, rows)
+    assert verdicts.loc[[0, 1, 2], "status"].tolist() == [None] * 3
+    assert verdicts.loc[[4, 5], "reason"].tolist() == ["sensor 'current' is missing"] * 2
+    refused = verdicts.index[verdicts["status"] == "invalid"].tolist()
+    assert refused == [11, 12]
+    assert verdicts.loc[12, "reason"] == (
+        "9 of 12 values in its window are missing; at most 6 may be"
+    )
+    windows_BTF = detector.windows(frame.replace("", np.nan).to_numpy(dtype=np.float64))
+    scored = [place for place in range(3, 20) if place not in refused]
+    expected = detector.score(windows_BTF[np.array(scored) - 3])
+    assert np.allclose(verdicts.loc[scored, "score"].astype(float), expected, rtol=1e-5)
