@@ -55,11 +55,11 @@ class DetectorModel:
         for name in names:
             _require_numbers(name, model_input[name])
         try:
-            table_NF = model_input[names].to_numpy(dtype=np.float64, na_value=np.nan)
+            # Column by column: what is pd.NA in one of objects is only found there.
+            columns = [model_input[name].to_numpy(np.float64, na_value=np.nan) for name in names]
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"a value is not a number: {error}") from error
-        # A table's memory is in columns or in rows, and sums differ in their last digits by that.
-        rows_NF = np.ascontiguousarray(table_NF)
+        rows_NF = np.column_stack(columns)
         may_be_missing = self.detector.contract.most_missing > 0
         unusable_NF = np.isinf(rows_NF) if may_be_missing else ~np.isfinite(rows_NF)
         row, column = (index[:1] for index in np.nonzero(unusable_NF))

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kizashi.errors import BundleError, DataError
+from kizashi.errors import BundleError, DataError, InvalidRow
 from kizashi.pyfunc import DetectorModel, _load_pyfunc
 from kizashi.registry import PRODUCTION, Registry
 from kizashi.runtime.bundle import Bundle
 from kizashi.tracking import Tracking, lineage, register_bundle
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle, press_line_rows
+from tests.filling import filling_bundle
 from tests.kizashi.conftest import MLFLOWS_OWN_WARNINGS, Store
 
 pytestmark = MLFLOWS_OWN_WARNINGS
@@ -192,3 +193,34 @@ def test_a_bundle_altered_after_logging_is_not_loaded(bundle: Bundle, tmp_path: 
         file.write(b" ")
     with pytest.raises(BundleError, match=r"network\.onnx is not the file that was saved"):
         _load_pyfunc(str(folder))
+
+
+@pytest.fixture(scope="module")
+def filling(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return filling_bundle(tmp_path_factory.mktemp("filling"))
+
+
+@pytest.mark.parametrize("empty", [None, np.nan, pd.NA])
+def test_a_missing_value_is_filled_in(filling: Bundle, empty: Any) -> None:
+    rows = pd.DataFrame([NORMAL_ROW, [1.0, empty, 3.0]], columns=NAMES)
+    predicted = DetectorModel(filling.detector).predict(rows)
+    expected = filling.detector.score(np.array([[[1.0, np.nan, 3.0]]]))[0]
+    assert predicted["status"].tolist() == ["normal", "anomaly"]
+    assert predicted.loc[1, "score"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_too_many_missing_values_are_refused(filling: Bundle) -> None:
+    with pytest.raises(InvalidRow, match="row 0: 2 of 3 values are missing; at most 1 may be"):
+        DetectorModel(filling.detector).predict(np.array([[np.nan, np.nan, 1.1]]))
+
+
+def test_the_logged_model_takes_missing_values_through_its_signature(
+    store: Store, filling: Bundle
+) -> None:
+    registry = store.registry("filling")
+    tags = lineage(filling, {"source": "data/data.csv", "sha256": "0" * 64})
+    version = register_bundle(registry, Tracking("filling", store.uri), filling, tags)
+    mlflow.set_tracking_uri(store.uri)
+    model = mlflow.pyfunc.load_model(f"models:/{registry.name}/{version.version}")
+    rows = pd.DataFrame([[1.0, np.nan, 3.0], NORMAL_ROW], columns=NAMES)
+    assert model.predict(rows)["status"].tolist() == ["anomaly", "normal"]

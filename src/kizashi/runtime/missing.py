@@ -126,6 +126,8 @@ class MissingValues:
 
     def translate(self, score_B: FloatArray, missing_BTF: Pattern, score: Score) -> FloatArray:
         """Scores of windows with `missing_BTF` as scores of whole windows."""
+        if len(missing_BTF) == 1:
+            return self._map(missing_BTF[0], score)(score_B)
         packed_BP = np.packbits(missing_BTF.reshape(len(missing_BTF), -1), axis=1)
         _, first_P, which_B = np.unique(packed_BP, axis=0, return_index=True, return_inverse=True)
         which_B = which_B.reshape(-1)  # NumPy 2.0 shaped it otherwise
