@@ -71,13 +71,18 @@ def threshold_words(threshold: Threshold, t: Locale) -> ThresholdWords:
     """The threshold in the reader's language; a rule without words here keeps its own English."""
     kind, words = threshold.in_effect, _figures(threshold)
     rule, promise, warning = kind, threshold.guarantee, threshold.warning
+    fallback = ".fallback" if threshold.fell_back else ""
     if f"rule.{kind}" in t.texts:
         rule = t(f"rule.{kind}")
-        promised = "fallback" if threshold.fell_back else kind
+        promised = f"{kind}.cross_fitted{fallback}"
+        if not threshold.cross_fitted or f"promise.{promised}" not in t.texts:
+            promised = "fallback" if fallback else kind
         promise = t(f"promise.{promised}", **words)
     if threshold.kind != kind and f"rule.{threshold.kind}" in t.texts:
         rule = t(f"rule.{threshold.kind}", rule=rule)
-    doubt = f"{kind}.fallback" if threshold.fell_back else kind
+    doubt = f"{kind}{fallback}"
+    if threshold.cross_fitted and f"warning.{doubt}.cross_fitted" in t.texts:
+        doubt = f"{doubt}.cross_fitted"
     if warning and f"warning.{doubt}" in t.texts:
         warning = t(f"warning.{doubt}", **words)
     return ThresholdWords(short(threshold.value), rule, promise, warning)

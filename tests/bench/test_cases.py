@@ -83,6 +83,19 @@ def test_a_series_is_calibrated_on_its_last_rows_without_a_hole(tmp_path: Path) 
     assert gaps == 2 * 5  # before validation and before calibration
 
 
+@pytest.mark.parametrize("series", [True, False])
+def test_without_a_share_for_calibration_every_row_is_for_training(
+    tmp_path: Path, series: bool
+) -> None:
+    make_case(tmp_path / "s" / "case", series=series)
+    case = find_cases(tmp_path)[0].read()
+    kind = ChronologicalSplit if series else RandomSplit
+    parts = case.normal_rows(kind(train=0.9, validation=0, calibration=0, holdout=0.1), 1)
+    np.testing.assert_array_equal(parts.train, case.train_NF)
+    assert parts.validation.shape == parts.calibration.shape == (0, 4)
+    assert parts.in_time is series
+
+
 def test_each_test_row_ends_one_window_that_may_begin_in_training(tmp_path: Path) -> None:
     make_case(tmp_path / "s" / "case", series=True)
     case = find_cases(tmp_path)[0].read()

@@ -75,6 +75,23 @@ def test_peers_of_a_series_get_the_windows_that_our_detector_gets(tmp_path: Path
     assert not np.allclose(longer.score_B, single.score_B)
 
 
+@pytest.mark.parametrize("peer", [None, "t2_ledoit_wolf"])
+def test_without_calibration_rows_the_threshold_of_everybody_is_cross_fitted(
+    tmp_path: Path, peer: str | None
+) -> None:
+    series = read(make_case(tmp_path / "rig" / "case", series=True))
+    all_rows = ("split.train=0.9", "split.validation=0", "split.calibration=0")
+    own = ("window.length=5", "scorer=drift_distance", "threshold=blocks", "trainer=fast")
+    fitted = run(
+        method("split=chronological", *all_rows, *own, alphas=[0.2, 0.05], peer=peer), series
+    )
+    often, seldom = fitted.thresholds
+    assert often.calibration_rows == 200 - 8 * 4
+    assert often.details["blocks"] == seldom.details["blocks"] == 8
+    assert often.value < seldom.value
+    np.testing.assert_array_equal(fitted.score_B, fitted.calibrated_score_B)
+
+
 @pytest.mark.parametrize("peer", [None, "t2_ledoit_wolf", "seed_autoencoder"])
 @pytest.mark.parametrize("shape", [(33, 3), (60, 187)])
 def test_few_rows_many_sensors_and_a_constant_one_can_be_judged(

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from kizashi.runtime.bundle import (
     load_bundle,
     save_bundle,
 )
+from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.detector import Detector, rebuild
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.scaling import SCALERS
@@ -66,6 +68,18 @@ def test_a_loaded_bundle_judges_as_the_saved_detector_did(tmp_path: Path) -> Non
     assert loaded.detector.contract == original.detector.contract
     assert loaded.detector.threshold.to_dict() == original.detector.threshold.to_dict()
     assert loaded.hash == original.hash == bundle_hash(tmp_path / "bundle")
+
+
+def test_the_blocks_of_cross_fitted_scores_are_kept(tmp_path: Path) -> None:
+    bundle = press_line_bundle(tmp_path / "a")
+    scores = bundle.detector.calibration.scores
+    cross_fitted = replace(
+        bundle.detector, calibration=Calibration(scores, (100, len(scores) - 100))
+    )
+    network = (tmp_path / "a" / "network.onnx").read_bytes()
+    saved = save_bundle(cross_fitted, network, bundle.example, tmp_path / "b")
+    assert saved.detector.calibration.blocks == (100, len(scores) - 100)
+    assert bundle.detector.calibration.blocks == ()
 
 
 def test_the_same_detector_gives_the_same_bytes_anywhere(tmp_path: Path) -> None:

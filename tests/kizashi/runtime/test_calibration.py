@@ -124,3 +124,9 @@ def test_the_tails_quantile_and_survival_are_inverse(scores: list[float], rate: 
     # Where all scores are equal the tail is as thin as rounding allows.
     tolerance = 1e-4 if tail.scale > 1e-6 * max(1.0, tail.start) else 1.0
     np.testing.assert_allclose(survival, np.log10(rate), rtol=tolerance)
+
+
+@pytest.mark.parametrize("blocks", [(2,), (2, 2), (3, 0)])
+def test_blocks_that_are_not_those_of_the_scores_are_refused(blocks: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"^there are 3 scores and blocks of \("):
+        Calibration([1.0, 2.0, 3.0], blocks)

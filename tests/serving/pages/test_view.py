@@ -14,6 +14,7 @@ from kizashi.runtime.scoring import ReconstructionError
 from kizashi.runtime.thresholds import (
     THRESHOLDS,
     AutoThreshold,
+    CalibrationScores,
     ConformalThreshold,
     PotThreshold,
     QuantileThreshold,
@@ -157,6 +158,21 @@ def test_every_rule_that_falls_back_is_told_in_both_languages(kind: str) -> None
         words = threshold_words(fitted, locale)
         assert words.promise.startswith(nothing)
         assert "15" in words.warning and words.warning != fitted.warning
+
+
+@pytest.mark.parametrize(("kind", "alpha"), [("blocks", 0.1), ("blocks", 1e-4), ("conformal", 0.1)])
+def test_a_cross_fitted_threshold_promises_nothing_and_is_told_in_both_languages(
+    kind: str, alpha: float
+) -> None:
+    evidence = CalibrationScores(SCORES[:400], in_time=True, blocks=(50,) * 8)
+    fitted = THRESHOLDS[kind](alpha).fit(evidence)  # type: ignore[call-arg]
+    for locale, nothing in ((ENGLISH, "None"), (JAPANESE, "保証はありません")):
+        words = threshold_words(fitted, locale)
+        assert words.promise.startswith(nothing)
+        assert "400" in words.promise and "8" in words.promise
+        assert words.promise != fitted.guarantee
+        assert bool(words.warning) is fitted.fell_back
+        assert not fitted.fell_back or words.warning != fitted.warning
 
 
 def test_a_doubtful_tail_is_told_in_both_languages() -> None:

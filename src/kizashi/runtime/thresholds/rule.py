@@ -85,8 +85,12 @@ class Threshold(ABC):
     def follows_rank_law(self) -> bool:
         """Whether false alarms on exchangeable windows follow the law of split conformal: the
         value is the calibration score of the conformal rank, and no score is from cross-fitting."""
-        cross_fitted = BLOCKS in self.details
-        return self.in_effect == "conformal" and not self.fell_back and not cross_fitted
+        return self.in_effect == "conformal" and not self.fell_back and not self.cross_fitted
+
+    @property
+    def cross_fitted(self) -> bool:
+        """Whether each calibration score belongs to a fit without its own block of rows."""
+        return BLOCKS in self.details
 
     @property
     def fell_back(self) -> bool:
