@@ -5,6 +5,9 @@ import torch
 
 from kizashi.models.autoencoder import Autoencoder
 
+RISE = 0.05
+"""Share of the steps in which the learning rate rises."""
+
 
 class ReconstructionTask(lightning.LightningModule):
     """Trains a network on scaled normal windows, disturbed by `noise` as its `loss` takes it.
@@ -35,8 +38,10 @@ class ReconstructionTask(lightning.LightningModule):
         optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=self.learning_rate, weight_decay=1e-4
         )
+        # A rise of less than one step would be divided by.
+        rise = max(RISE, min(1.0, 2 / self.total_steps)) if self.total_steps > 1 else RISE
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, self.total_steps, pct_start=0.05
+            optimizer, self.learning_rate, self.total_steps, pct_start=rise
         )
         return {
             "optimizer": optimizer,

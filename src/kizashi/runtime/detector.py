@@ -24,6 +24,10 @@ FURTHEST_SCALED = 1e6
 """Scaled values are cut here: beyond it single precision has no meaning, and a reading a million
 standard deviations away is as anomalous as can be. It keeps every finite input scorable."""
 
+ROUNDING = 1e-6
+"""Of the threshold: a window is rounded otherwise alone than among others. Where normal rows repeat
+one another, many have the very score that is the threshold, and rounding must not decide."""
+
 WINDOWS_AT_ONCE = 16_384
 """Large inputs go through in pieces of this many windows: larger pieces are no faster."""
 VALUES_AT_ONCE = 2**21
@@ -92,7 +96,8 @@ class Detector:
         """Which windows are anomalies, shape (B,): those scored above the threshold, and those
         with a reading beyond its instrument's limits."""
         beyond_B = self.contract.out_of_range(windows_BTF).any(axis=(1, 2))
-        anomaly_B: npt.NDArray[np.bool_] = (score_B > self.threshold.value) | beyond_B
+        above_B = score_B > self.threshold.value * (1 + ROUNDING)
+        anomaly_B: npt.NDArray[np.bool_] = above_B | beyond_B
         return anomaly_B
 
     def judge(self, windows_BTF: FloatArray) -> Verdicts:

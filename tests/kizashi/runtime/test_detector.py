@@ -59,11 +59,13 @@ def test_the_expected_row_is_in_original_units(detector: Detector) -> None:
     np.testing.assert_allclose(expected_BF, windows_BTF[:, -1], atol=0.1)
 
 
-def test_a_score_at_the_threshold_is_still_normal(detector: Detector) -> None:
+def test_a_score_at_the_threshold_is_still_normal_however_it_is_rounded(
+    detector: Detector,
+) -> None:
     value = detector.threshold.value
-    windows_BTF = np.array([[NORMAL_ROW]] * 2)
-    decided_B = detector.decide(windows_BTF, np.array([value, np.nextafter(value, np.inf)]))
-    assert decided_B.tolist() == [False, True]
+    windows_BTF = np.array([[NORMAL_ROW]] * 3)
+    scores = np.array([value, np.nextafter(value, np.inf), value * 1.0001])
+    assert detector.decide(windows_BTF, scores).tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize(("value", "beyond"), [(20.0, False), (20.1, True), (-0.1, True)])

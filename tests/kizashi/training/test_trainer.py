@@ -82,8 +82,8 @@ class Counting(DenseAutoencoder):
         return super().loss(windows_BTF, 0.0)
 
 
-@pytest.mark.parametrize("count", [1, 33, 512])
-@pytest.mark.parametrize("steps", [1, 49, 50, 100])
+@pytest.mark.parametrize("count", [1, 512])
+@pytest.mark.parametrize("steps", [1, 2, 3, 19, 20, 21, 40, 50, 100])
 def test_all_the_steps_are_taken_in_full_batches_however_many_windows_there_are(
     count: int, steps: int
 ) -> None:

@@ -1,0 +1,249 @@
+"""The default detector on tables of every shape and kind: it trains, calibrates, finds an obvious
+fault and leaves other normal rows alone."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hydra import compose, initialize_config_dir
+
+from kizashi.runtime.bundle import Bundle
+from kizashi.runtime.contract import DataContract, Sensor
+from kizashi.training.fit import NormalRows, Recipe, fit_bundle
+from pipelines.command import CONF
+from pipelines.recipe import recipe
+
+FloatArray = npt.NDArray[np.float64]
+Rows = Callable[[int, int], FloatArray]
+"""Normal rows, shape (N, F), from their number and a seed."""
+
+
+def default(*overrides: str, alpha: float = 0.02, steps: int = 200) -> Recipe:
+    """The recipe of the default configuration, trained for fewer steps."""
+    few = [f"trainer.steps={steps}", "trainer.progress=false", "trainer.accelerator=cpu"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return recipe(compose("config", [*few, f"threshold.alpha={alpha}", *overrides]))
+
+
+def fitted(made: Recipe, rows: NormalRows, folder: Path) -> Bundle:
+    sensors = tuple(Sensor(f"s{number}", "V", None, None) for number in range(rows.train.shape[1]))
+    return fit_bundle(made, DataContract(sensors), rows, folder)
+
+
+def split(rows_NF: FloatArray, calibration: float = 0.4) -> NormalRows:
+    """No row for validation, which the default does not need."""
+    first = round((1 - calibration) * len(rows_NF))
+    return NormalRows(rows_NF[:first], rows_NF[:0], rows_NF[first:])
+
+
+def correlated(sensors: int, noise: float = 0.1) -> Rows:
+    """Sensors that follow a few loads, in units and at levels of their own."""
+
+    def rows(count: int, seed: int) -> FloatArray:
+        machine, day = np.random.default_rng(0), np.random.default_rng(seed + 1)
+        loads = min(3, sensors)
+        mixing_LF = machine.normal(size=(loads, sensors))
+        unit_F = 10.0 ** machine.uniform(-3, 3, sensors)
+        load_NL = day.uniform(-1, 1, (count, loads))
+        drawn_NF = load_NL @ mixing_LF + noise * day.normal(size=(count, sensors))
+        rows_NF: FloatArray = unit_F * (drawn_NF + machine.uniform(-5, 5, sensors))
+        return rows_NF
+
+    return rows
+
+
+def beyond(rows_NF: FloatArray, deviations: float, sensors: Sequence[int] = (0,)) -> FloatArray:
+    """The rows with these sensors this many of their own deviations away."""
+    off_NF = rows_NF.copy()
+    off_NF[:, list(sensors)] += deviations * rows_NF[:, list(sensors)].std(axis=0)
+    return off_NF
+
+
+def alarms(bundle: Bundle, rows_NF: FloatArray) -> float:
+    return float(bundle.detector.judge(rows_NF[:, None]).anomaly_B.mean())
+
+
+@pytest.mark.parametrize(
+    ("sensors", "count", "steps"),
+    [(1, 1000, 200), (3, 1000, 200), (187, 1000, 100), (1555, 400, 60)],
+)
+def test_a_table_of_any_width_is_learned(
+    tmp_path: Path, sensors: int, count: int, steps: int
+) -> None:
+    rows = correlated(sensors)
+    bundle = fitted(default(steps=steps), split(rows(count, 0)), tmp_path)
+    new_NF = rows(500, 1)
+    assert alarms(bundle, new_NF) < 0.08
+    off = range(max(1, sensors // 10))
+    verdicts = bundle.detector.judge(beyond(new_NF[:50], 15, off)[:, None])
+    assert verdicts.anomaly_B.all()
+    assert np.isin(verdicts.contribution_BF.argmax(axis=1), off).all()
+    bundle.check_example()
+
+
+def test_thirty_three_training_rows_are_enough_for_a_detector(tmp_path: Path) -> None:
+    rows = correlated(5)
+    parts = NormalRows(rows(33, 0), rows(0, 0), rows(60, 1))
+    bundle = fitted(default(alpha=0.1), parts, tmp_path)
+    assert alarms(bundle, rows(500, 2)) < 0.25
+    assert alarms(bundle, beyond(rows(50, 3), 15)) == 1
+
+
+def test_thirty_three_rows_in_all_train_and_calibrate_too(tmp_path: Path) -> None:
+    rows = correlated(5)
+    parts = NormalRows(rows(33, 0), rows(0, 0), rows(0, 0))
+    bundle = fitted(default(alpha=0.1, steps=100), parts, tmp_path)
+    assert bundle.detector.threshold.calibration_rows == 33
+    assert alarms(bundle, rows(500, 2)) < 0.25
+    assert alarms(bundle, beyond(rows(50, 3), 15)) == 1
+
+
+def with_constant(count: int, seed: int) -> FloatArray:
+    rows_NF = correlated(3)(count, seed)
+    rows_NF[:, 1] = 7.5
+    return rows_NF
+
+
+def all_constant(count: int, seed: int) -> FloatArray:
+    return np.tile([0.0, 1.0, -4e5], (count, 1))
+
+
+def binary(count: int, seed: int) -> FloatArray:
+    """Two switches that go together, one of its own, and their sum as a load."""
+    rng = np.random.default_rng(seed)
+    together, own = rng.integers(0, 2, count), rng.integers(0, 2, count)
+    load = 5.0 * together + own + rng.normal(0, 0.2, count)
+    rows_NF: FloatArray = np.column_stack([together, together, own, load]).astype(np.float64)
+    return rows_NF
+
+
+def heavy_tailed(count: int, seed: int) -> FloatArray:
+    """Student's t with 2 degrees of freedom, and now and then a million."""
+    rng = np.random.default_rng(seed)
+    rows_NF: FloatArray = rng.standard_t(2, (count, 3))
+    rows_NF[rng.random(count) < 0.005, 1] = 1e6
+    return rows_NF
+
+
+def drifting(count: int, seed: int) -> FloatArray:
+    """Three sensors on a level that wanders slowly about its usual one."""
+    rng = np.random.default_rng(seed)
+    level = np.empty(count)
+    last = rng.normal()
+    for place, step in enumerate(rng.normal(size=count)):
+        level[place] = last = 0.99 * last + np.sqrt(1 - 0.99**2) * step
+    rows_NF: FloatArray = level[:, None] * [1.0, 2.0, -1.0] + rng.normal(0, 0.2, (count, 3))
+    return rows_NF
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        pytest.param(with_constant, {1: 9.0}, id="a constant sensor moves"),
+        pytest.param(all_constant, {2: -3e5}, id="one of constant sensors moves"),
+        pytest.param(binary, {0: 1.0, 1: 0.0}, id="switches part"),
+        pytest.param(binary, {2: 3.0}, id="a switch has a third state"),
+        pytest.param(heavy_tailed, {0: 5e8}, id="beyond a heavy tail"),
+        pytest.param(drifting, {0: 3.0, 2: 3.0}, id="sensors that drift against each other agree"),
+    ],
+)
+def test_sensors_of_any_kind_are_learned(
+    tmp_path: Path, rows: Rows, fault: dict[int, float]
+) -> None:
+    bundle = fitted(default(), split(rows(2000, 0)), tmp_path)
+    new_NF = rows(1000, 1)
+    assert alarms(bundle, new_NF) < 0.08
+    faulty_NF = new_NF[:100].copy()
+    for sensor, value in fault.items():
+        faulty_NF[:, sensor] = value
+    assert alarms(bundle, faulty_NF) > 0.95
+
+
+@pytest.mark.parametrize("rows", [all_constant, binary], ids=["constant", "binary"])
+@pytest.mark.parametrize("alpha", [0.02, 0.3, 0.5, 0.7])
+def test_rows_that_repeat_normal_ones_are_judged_alike_alone_and_among_others(
+    tmp_path: Path, rows: Rows, alpha: float
+) -> None:
+    """Many normal rows share the score that is the threshold: rounding must not decide."""
+    rows_NF = np.round(rows(500, 0))
+    bundle = fitted(default(alpha=alpha, steps=50), split(rows_NF), tmp_path)
+    judge = bundle.detector.judge
+    alone_B = np.concatenate([judge(row_F[None, None]).anomaly_B for row_F in rows_NF])
+    together_B = judge(rows_NF[:, None]).anomaly_B
+    score_B = bundle.detector.score(rows_NF[:, None])
+    one_by_one = np.concatenate([bundle.detector.score(row_F[None, None]) for row_F in rows_NF])
+    assert together_B.mean() < alpha + 0.05
+    assert np.array_equal(together_B, alone_B)
+    assert np.array_equal(bundle.detector.decide(rows_NF[:, None], score_B), alone_B)
+    assert np.array_equal(bundle.detector.decide(rows_NF[:, None], one_by_one), alone_B)
+
+
+def in_step(count: int, seed: int) -> FloatArray:
+    """Four sensors that follow one load, with a tenth of noise of their own."""
+    rng = np.random.default_rng(seed)
+    drawn_NF = rng.uniform(-1, 1, (count, 1)) + rng.normal(0, 0.1, (count, 4))
+    rows_NF: FloatArray = drawn_NF * [1.0, 2.0, 0.5, 3.0]
+    return rows_NF
+
+
+def test_correlated_sensors_that_leave_their_range_together_are_an_anomaly_without_limits(
+    tmp_path: Path,
+) -> None:
+    """A plain autoencoder rebuilds such rows well, because their sensors still agree."""
+    rows = split(in_step(1500, 0))
+    plain = default("model=dense", "scorer=reconstruction_error", "scaler=standard", steps=1500)
+    by_default = fitted(default(), rows, tmp_path / "default")
+    by_plain = fitted(plain, rows, tmp_path / "plain")
+    for deviations in (3, 4, 5, 7, 10):
+        together_F = rows.train.mean(axis=0) + deviations * rows.train.std(axis=0)
+        together_NF = together_F + 0.02 * in_step(40, 1)
+        assert alarms(by_default, together_NF) == 1
+        if deviations <= 4:
+            assert alarms(by_plain, together_NF) < 0.5
+
+
+def test_the_default_recipe_gives_the_same_bundle_for_the_same_data_and_seed(
+    tmp_path: Path,
+) -> None:
+    rows = split(correlated(3)(500, 0))
+    first = fitted(default(steps=50), rows, tmp_path / "first")
+    again = fitted(default(steps=50), rows, tmp_path / "again")
+    other = fitted(default("seed=1", steps=50), rows, tmp_path / "other")
+    assert first.hash == again.hash != other.hash
+
+
+MANY = """
+import json, resource, sys
+from pathlib import Path
+import numpy as np
+from tests.kizashi.training.test_wide_and_narrow import correlated, default, fitted, split
+
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+recipe, rows_NF = default("trainer=fast", steps=50), correlated(3)(int(sys.argv[1]), 0)
+before = peak()
+bundle = fitted(recipe, split(rows_NF, 0.2), Path(sys.argv[2]))
+size = sum(path.stat().st_size for path in bundle.folder.iterdir()) / 2**20
+print(json.dumps({"grown_gb": peak() - before, "megabytes": size}))
+"""
+
+
+def test_millions_of_rows_take_memory_of_a_few_times_their_size(tmp_path: Path) -> None:
+    """Ten million take 2 GiB more and two minutes; a fifth of them shows the same."""
+    rows = 2_000_000
+    ended = subprocess.run(
+        [sys.executable, "-c", MANY, str(rows), str(tmp_path / "bundle")],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[3],
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    used = json.loads(ended.stdout.splitlines()[-1])
+    data_gb = rows * 3 * 8 / 2**30
+    assert used["grown_gb"] < 20 * data_gb
+    assert used["megabytes"] < 40
