@@ -39,7 +39,7 @@ class ReconstructionTask(lightning.LightningModule):
             self.network.parameters(), lr=self.learning_rate, weight_decay=1e-4
         )
         # A rise of less than one step would be divided by.
-        rise = max(RISE, min(1.0, 2 / self.total_steps)) if self.total_steps > 1 else RISE
+        rise = max(RISE, 2 / self.total_steps) if self.total_steps > 2 else RISE
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.learning_rate, self.total_steps, pct_start=rise
         )

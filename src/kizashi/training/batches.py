@@ -37,7 +37,7 @@ class OrderedBatches:
     """
 
     def __init__(self, windows_BTF: npt.NDArray[np.float64], batch_size: int = 16_384) -> None:
-        self._batches = as_tensor(windows_BTF).split(batch_size)
+        self._batches = torch.split(as_tensor(windows_BTF), batch_size)
 
     def __len__(self) -> int:
         return len(self._batches)
