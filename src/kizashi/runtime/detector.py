@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kizashi.errors import InvalidRow, Problem, UnusableScore
+from kizashi.runtime.attribution import counterfactual
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.missing import MissingValues, missing_values
@@ -126,9 +127,13 @@ class Detector:
             expected_BF = np.where(missing_BTF[:, -1], rebuilt.scaled_BTF[:, -1], expected_BF)
             missing_BF = np.count_nonzero(missing_BTF, axis=1)
             contribution_BF = _present(contribution_BF, missing_BF < windows_BTF.shape[1])
+        anomaly_B = self.decide(windows_BTF, score_B)
+        blamed_B = anomaly_B & (missing_BF == 0).all(axis=1)
+        if self.missing is not None and blamed_B.any():
+            contribution_BF[blamed_B] = self._blamed(rebuilt[blamed_B], contribution_BF[blamed_B])
         return Verdicts(
             score_B=score_B,
-            anomaly_B=self.decide(windows_BTF, score_B),
+            anomaly_B=anomaly_B,
             p_value_B=self.calibration.p_value(score_B),
             severity_B=self.calibration.severity(score_B),
             contribution_BF=contribution_BF,
@@ -136,6 +141,18 @@ class Detector:
             out_of_range_BF=np.asarray(self.contract.out_of_range(windows_BTF).any(axis=1)),
             missing_BF=missing_BF,
         )
+
+    def _blamed(self, rebuilt: Rebuilt, contribution_BF: FloatArray) -> FloatArray:
+        """The contributions of anomalies, by what replacing a sensor would do to the score."""
+        assert self.missing is not None  # as the caller has seen
+        fill, every = self.missing.fill, np.arange(len(rebuilt))
+
+        def score_without(sensor_B: npt.NDArray[np.intp]) -> FloatArray:
+            scaled_BTF = rebuilt.scaled_BTF.copy()
+            scaled_BTF[every, :, sensor_B] = np.nan
+            return self._untranslated(fill(scaled_BTF), None)
+
+        return counterfactual(contribution_BF, self.scorer.score(rebuilt), score_without)
 
     def nearest_normal(self, windows_BTF: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         """The normal windows next to each window among those that the scorer keeps, nearest first,

@@ -105,17 +105,6 @@ def test_a_window_that_every_part_finds_stranger_scores_higher() -> None:
     assert (joint_B[:, None] > joint_B)[both].all()
 
 
-def test_a_part_that_varies_by_orders_of_magnitude_does_not_drown_the_other() -> None:
-    joint = JointScore([ReconstructionError(), Given(8.0)])
-    rng = np.random.default_rng(0)
-    scaled_BTF = np.exp(rng.normal(size=(400, 1, 2)))
-    error_BTF = rng.normal(size=(400, 1, 2))
-    joint.fit(Rebuilt(scaled_BTF, (scaled_BTF + error_BTF)[None]))
-    badly = Rebuilt(scaled_BTF, (scaled_BTF + 30 * np.abs(error_BTF) + 30)[None])
-    well = Rebuilt(scaled_BTF, (scaled_BTF + error_BTF)[None])
-    assert (joint.score(badly) > np.quantile(joint.score(well), 0.99)).mean() > 0.9
-
-
 @pytest.mark.parametrize("wild", [1e6, 1e150, np.inf])
 def test_the_wildest_scores_of_the_parts_stay_a_finite_score(wild: float) -> None:
     joint = JointScore([Given(1.0), Given(1.0)]).fit(positive())

@@ -24,7 +24,9 @@ class Rebuilt:
     def __len__(self) -> int:
         return len(self.scaled_BTF)
 
-    def __getitem__(self, chosen: slice | npt.NDArray[np.intp]) -> "Rebuilt":
+    def __getitem__(
+        self, chosen: slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
+    ) -> "Rebuilt":
         return Rebuilt(self.scaled_BTF[chosen], self.rebuilt_MBTF[:, chosen])
 
     @property
