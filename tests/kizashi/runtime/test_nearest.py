@@ -157,7 +157,7 @@ def test_the_same_step_counts_more_where_windows_lie_densely() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(0, 2), st.floats(10.0, 1e6), st.booleans())
+@given(st.integers(0, 2), st.floats(30.0, 1e6), st.booleans())
 def test_the_sensor_that_leaves_the_normal_windows_has_the_largest_share(
     sensor: int, step: float, up: bool
 ) -> None:
