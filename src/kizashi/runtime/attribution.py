@@ -18,7 +18,8 @@ def counterfactual(
 ) -> FloatArray:
     """The shares (B, F) with the blame of the most blamed sensors divided anew among them: by how
     far the logarithm of the score falls when that sensor's values are replaced by what the other
-    sensors tell. `score_without` gives the scores when the sensor named for each window is replaced.
+    sensors tell. `score_without` gives the scores when one sensor, named for each window, is
+    replaced.
 
     The residual points away from where normal rows lie, and not along the sensor that moved there:
     on a surface that couples sensors it blames all of them. A sensor that is at fault alone is the
