@@ -20,6 +20,9 @@ TAIL_SHARE = 0.1
 SEVERITY_HALF = 3.0
 """A score that one normal window in 10 ** SEVERITY_HALF reaches has severity 0.5."""
 
+ROUNDING = 1e-6
+"""Of the threshold: a window is rounded otherwise alone than among others. Where normal rows repeat
+one another, many have the very score that is the threshold, and rounding must not decide."""
 
 _ROUNDING = 1e-9
 """Keeps 0.9990000000000001 x 1000 from asking for one row more than there is."""
@@ -96,7 +99,8 @@ class Calibration:
         World" (2005), section 2.2.
         """
         n = len(self.scores)
-        at_least = n - np.searchsorted(self._ordered, score_B, side="left")
+        # A row's score rounds differently alone and among others: a tie must stay one.
+        at_least = n - np.searchsorted(self._ordered, score_B * (1 - ROUNDING), side="left")
         return (1 + at_least) / (n + 1)
 
     def severity(self, score_B: FloatArray) -> FloatArray:

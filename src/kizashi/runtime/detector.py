@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from kizashi.errors import InvalidRow, Problem, UnusableScore
 from kizashi.runtime.attribution import counterfactual
-from kizashi.runtime.calibration import Calibration
+from kizashi.runtime.calibration import ROUNDING, Calibration
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.missing import MissingValues, missing_values
-from kizashi.runtime.network import Network
+from kizashi.runtime.network import Network, NoNetwork
 from kizashi.runtime.scaling import Scaler
 from kizashi.runtime.scoring import Rebuilt, Scorer
 from kizashi.runtime.scoring.scorer import shares
@@ -25,9 +25,6 @@ FURTHEST_SCALED = 1e6
 """Scaled values are cut here: beyond it single precision has no meaning, and a reading a million
 standard deviations away is as anomalous as can be. It keeps every finite input scorable."""
 
-ROUNDING = 1e-6
-"""Of the threshold: a window is rounded otherwise alone than among others. Where normal rows repeat
-one another, many have the very score that is the threshold, and rounding must not decide."""
 
 WINDOWS_AT_ONCE = 16_384
 """Large inputs go through in pieces of this many windows: larger pieces are no faster."""
@@ -87,7 +84,8 @@ class Detector:
     def _score(self, windows_BTF: FloatArray) -> FloatArray:
         missing_BTF = missing_values(windows_BTF)
         if missing_BTF is None:
-            return _finite(self.scorer.score(rebuild(self.scaler, self.network, windows_BTF)))
+            network = self.network if self.scorer.needs_network else NoNetwork()
+            return _finite(self.scorer.score(rebuild(self.scaler, network, windows_BTF)))
         filler = self._filler(missing_BTF)
         rebuilt = rebuild(self.scaler, self.network, windows_BTF, filler.fill)
         score_B = _finite(self.scorer.score(rebuilt))

@@ -16,6 +16,14 @@ class Network(Protocol):
         """What each member makes of windows (B, T, F), shape (M, B, T, F)."""
 
 
+class NoNetwork:
+    """Rebuilds nothing: the stand-in for a scorer that does not look at what is rebuilt."""
+
+    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The windows as they came, from one member."""
+        return windows_BTF[None]
+
+
 class OnnxNetwork:
     """A network stored as ONNX with one input (B, T, F) and one output (M, B, T, F).
 

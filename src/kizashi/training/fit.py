@@ -19,7 +19,7 @@ from kizashi.runtime.bundle import Bundle, save_bundle
 from kizashi.runtime.calibration import Calibration
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector, pieces, rebuild, scaled
-from kizashi.runtime.network import Network, OnnxNetwork
+from kizashi.runtime.network import Network, NoNetwork, OnnxNetwork
 from kizashi.runtime.scaling import Scaler
 from kizashi.runtime.scoring import Scorer
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
@@ -157,12 +157,8 @@ def fit_parts(
         held_out_BTF = _windows(validation_NF, length) if len(validation_NF) else seen_BTF[:0]
     if recipe.trainer.stops_early and not len(held_out_BTF):
         raise DataError("training stops early (patience) and there are no validation rows")
-    scaler = deepcopy(recipe.scaler).fit(learned_NF)
+    scaler, seen_BTF = _scaled_for(recipe, learned_NF, seen_BTF)
     scaled_BTF = scaler.transform(seen_BTF)
-    kept_B = trimmed(scaled_BTF, recipe.trim)
-    if not kept_B.all():
-        seen_BTF = seen_BTF[kept_B]
-        scaled_BTF = scaler.fit(seen_BTF.reshape(-1, seen_BTF.shape[2])).transform(seen_BTF)
     # Weights start from the seed too, so the network is made after it is set.
     torch.manual_seed(recipe.seed)
     network = recipe.network(seen_BTF.shape[2], length)
@@ -173,6 +169,18 @@ def fit_parts(
     every_BTF = np.concatenate([seen_BTF, scaler.inverse(held_out_BTF)])
     scorer = deepcopy(recipe.scorer).fit(rebuild(scaler, onnx, every_BTF))
     return Fitted(scaler, onnx, scorer, model)
+
+
+def _scaled_for(
+    recipe: Recipe, rows_NF: FloatArray, windows_BTF: FloatArray
+) -> tuple[Scaler, FloatArray]:
+    """The scaler fitted on rows, and their windows without those that are trimmed."""
+    scaler = deepcopy(recipe.scaler).fit(rows_NF)
+    kept_B = trimmed(scaler.transform(windows_BTF), recipe.trim)
+    if not kept_B.all():
+        windows_BTF = windows_BTF[kept_B]
+        scaler.fit(windows_BTF.reshape(-1, windows_BTF.shape[2]))
+    return scaler, windows_BTF
 
 
 def cross_fit(
@@ -203,17 +211,9 @@ def _fit_to_score(recipe: Recipe, length: int, rows_NF: FloatArray) -> Score:
     if recipe.scorer.needs_network:
         recipe = replace(recipe, trainer=replace(recipe.trainer, patience=None, progress=False))
         return fit_parts(recipe, length, rows_NF, rows_NF[:0]).score
-    scaler = deepcopy(recipe.scaler).fit(rows_NF)
-    scorer = deepcopy(recipe.scorer)
-    scorer.fit(rebuild(scaler, _NoNetwork(), _windows(rows_NF, length)))
-    return Fitted(scaler, _NoNetwork(), scorer, b"").score
-
-
-class _NoNetwork:
-    """Stands in for the network of a scorer that does not look at what it rebuilds."""
-
-    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return windows_BTF[None]
+    scaler, seen_BTF = _scaled_for(recipe, rows_NF, _windows(rows_NF, length))
+    scorer = deepcopy(recipe.scorer).fit(rebuild(scaler, NoNetwork(), seen_BTF))
+    return Fitted(scaler, NoNetwork(), scorer, b"").score
 
 
 def _windows(rows_NF: FloatArray, length: int) -> FloatArray:
