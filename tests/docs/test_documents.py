@@ -92,13 +92,7 @@ def first_value(override: str) -> str:
 def test_every_path_that_is_quoted_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     named = re.findall(r"`((?:conf|src|serving|docs|deploy|pipelines|bench|tests)/[\w./-]*)`", text)
-    missing = [
-        path
-        for path in named
-        if OF_THE_READER not in path
-        and path != "src/kizashi/models/conv.py"  # the reader's too
-        and not (ROOT / path).exists()
-    ]
+    missing = [path for path in named if OF_THE_READER not in path and not (ROOT / path).exists()]
     assert missing == []
 
 
