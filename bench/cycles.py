@@ -7,9 +7,10 @@
     steps            four states that follow one another, each held for 2 to 5 rows
 
 Training rows are normal. In the test rows, which follow them, faults last FAULT_ROWS rows and their
-kinds take turns; nearly all values of a fault occur in normal rows too. A row is labelled for as
-long as the fault lasts. Windows that end soon after it still hold rows of it, and count as normal,
-so no method can tell all apart. Each case has its own seed: the same call writes the same bytes.
+kinds take turns; but for noise, what a sensor reads in a fault it reads in normal rows too. A row
+is labelled for as long as the fault lasts. Windows that end soon after it still hold rows of it,
+and count as normal, so no method can tell all apart. Each case has its own seed: the same call
+writes the same bytes.
 
     python -m bench.cycles out=FOLDER [train_rows=1500] [test_rows=2000]
 """
