@@ -133,14 +133,14 @@ def test_the_folder_is_given_as_data() -> None:
 
 def test_variants_and_options_are_in_the_name_of_a_method() -> None:
     config = configured(
-        "peers=[]", "seeds=[3]", 'variants=["","scorer=standardised_error model.latent=2"]'
+        "peers=[]", "seeds=[3]", 'variants=["","scorer=standardised_error model.members=3"]'
     )
-    overrides = ["cases=none", "out=none", "seeds=[3]", "model.hidden=[8]", "peers=[]"]
+    overrides = ["cases=none", "out=none", "seeds=[3]", "model.width=8", "peers=[]"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         plain, other, *_ = all_methods(config, "exchangeable", overrides)
-    assert plain.name == "kizashi model.hidden=[8]"
-    assert other.name == "kizashi model.hidden=[8] scorer=standardised_error model.latent=2"
-    assert other.config.model.latent == 2 and other.config.model.hidden == [8]
+    assert plain.name == "kizashi model.width=8"
+    assert other.name == "kizashi model.width=8 scorer=standardised_error model.members=3"
+    assert other.config.model.members == 3 and other.config.model.width == 8
     assert plain.config.split._target_.endswith("RandomSplit")
 
 
@@ -148,6 +148,6 @@ def test_a_wrong_value_ends_the_run_before_any_case_is_read() -> None:
     config = configured("peers=[]")
     with (
         initialize_config_dir(str(CONF), version_base="1.3"),
-        pytest.raises(ConfigurationError, match="latent is 0"),
+        pytest.raises(ConfigurationError, match="members is 0"),
     ):
-        all_methods(config, "series", ["cases=none", "out=none", "model.latent=0"])
+        all_methods(config, "series", ["cases=none", "out=none", "model.members=0"])

@@ -99,7 +99,7 @@ def test_a_table_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["model.latent=3", "scorer=mahalanobis_error", "window.length=4", "threshold=mad"],
+    ["model.width=32", "scorer=mahalanobis_error", "window.length=4", "threshold=mad"],
 )
 def test_another_configuration_has_another_key(override: str) -> None:
     assert key_of("data", method(override), 1) != key_of("data", method(), 1)
@@ -114,7 +114,7 @@ def test_seed_rate_and_progress_are_not_in_the_key_but_the_data_is() -> None:
 
 def test_the_key_of_a_peer_depends_on_what_it_shares_and_not_on_our_network() -> None:
     key = key_of("data", method(peer="t2_ledoit_wolf"), 1)
-    assert key_of("data", method("model.latent=3", peer="t2_ledoit_wolf"), 1) == key
+    assert key_of("data", method("model.width=32", peer="t2_ledoit_wolf"), 1) == key
     assert key_of("data", method("window.length=3", peer="t2_ledoit_wolf"), 1) != key
     assert key_of("data", method(peer="seed_autoencoder"), 1) != key
 

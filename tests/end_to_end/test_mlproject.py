@@ -20,10 +20,10 @@ def checkout(without_registry: Checkout) -> Checkout:
 
 def test_the_train_entry_point_makes_one_run_with_its_parameter(checkout: Checkout) -> None:
     before = checkout.runs()
-    checkout.run(*MLFLOW_RUN, "-e", "train", "-P", "latent=4")
+    checkout.run(*MLFLOW_RUN, "-e", "train", "-P", "model=dense")
     new = [run for key, run in checkout.runs().items() if key not in before]
     assert [run.info.status for run in new] == ["FINISHED"]
-    assert new[0].data.params["model.latent"] == "4"
+    assert new[0].data.params["model._target_"].endswith(".DenseAutoencoder")
     assert new[0].data.tags["bundle_hash"]
     assert new[0].outputs is not None and new[0].outputs.model_outputs
 

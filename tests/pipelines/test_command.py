@@ -93,7 +93,7 @@ def test_help_says_what_a_command_does_and_lists_its_settings(shell: Shell, name
         ("train", "nonsense/deep=1", "nonsense"),
         ("train", "nonsense", "nonsense"),
         ("train", "=", "="),
-        ("train", "model.latent=[1", "[1"),
+        ("train", "model.width=[1", "[1"),
     ],
 )
 def test_an_unknown_or_malformed_setting_ends_with_a_short_message(
@@ -200,7 +200,7 @@ def test_a_wrong_value_ends_with_one_sentence_that_names_it(
 
 
 def test_a_wrong_value_leaves_nothing_behind(shell: Shell, tmp_path: Path) -> None:
-    shell("train", "model.latent=abc")
+    shell("train", "model.width=abc")
     assert list(tmp_path.iterdir()) == []
 
 
