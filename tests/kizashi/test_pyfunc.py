@@ -60,7 +60,7 @@ def test_the_production_model_predicts_what_the_detector_says(
     model = mlflow.pyfunc.load_model(f"models:/{served.name}@{PRODUCTION}")
     predicted, rows = model.predict(rows_with_anomalies()), rows_with_anomalies()
     expected = judged(bundle, rows)
-    np.testing.assert_array_equal(predicted["score"], expected["score"])
+    np.testing.assert_allclose(predicted["score"], expected["score"], rtol=1e-12)
     assert predicted["status"].tolist() == expected["status"].tolist()
     assert predicted["status"].tolist()[-2:] == ["anomaly", "anomaly"]
 
