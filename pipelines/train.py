@@ -3,7 +3,7 @@
 One process and one MLflow run. Change anything on the command line, or sweep with -m:
 
     python -m pipelines.train model=dense model.latent=4 threshold=quantile
-    python -m pipelines.train -m model=dense model.latent=1,2,4 scorer=reconstruction_error,mahalanobis_error
+    python -m pipelines.train -m model=dense model.latent=1,2,4 scorer=joint,mahalanobis_error
 """
 
 from collections import defaultdict
