@@ -109,7 +109,8 @@ def _ranking(once: pd.DataFrame, methods: Sequence[str]) -> str:
         "Means over cases. Each pair is of AUROC and AUPRC. p: paired Wilcoxon over cases, "
         "two-sided. Wins: cases where none is better. Peers learn from all training rows, this "
         "project's detector without those of its calibration; the column before the last "
-        "has every method learn without them."
+        "has every method learn without them. Where calibration is by cross-fitting, all learn "
+        "from all rows."
     )
     return f"{markdown(titles, rows)}\n\n{note}"
 
