@@ -25,7 +25,6 @@ FURTHEST_SCALED = 1e6
 """Scaled values are cut here: beyond it single precision has no meaning, and a reading a million
 standard deviations away is as anomalous as can be. It keeps every finite input scorable."""
 
-
 WINDOWS_AT_ONCE = 16_384
 """Large inputs go through in pieces of this many windows: larger pieces are no faster."""
 VALUES_AT_ONCE = 2**21
@@ -128,7 +127,9 @@ class Detector:
         anomaly_B = self.decide(windows_BTF, score_B)
         blamed_B = anomaly_B & (missing_BF == 0).all(axis=1)
         if self.missing is not None and blamed_B.any():
-            contribution_BF[blamed_B] = self._blamed(rebuilt[blamed_B], contribution_BF[blamed_B])
+            contribution_BF[blamed_B] = self._blamed(
+                rebuilt[blamed_B], contribution_BF[blamed_B], score_B[blamed_B]
+            )
         return Verdicts(
             score_B=score_B,
             anomaly_B=anomaly_B,
@@ -140,7 +141,9 @@ class Detector:
             missing_BF=missing_BF,
         )
 
-    def _blamed(self, rebuilt: Rebuilt, contribution_BF: FloatArray) -> FloatArray:
+    def _blamed(
+        self, rebuilt: Rebuilt, contribution_BF: FloatArray, score_B: FloatArray
+    ) -> FloatArray:
         """The contributions of anomalies, by what replacing a sensor would do to the score."""
         assert self.missing is not None  # as the caller has seen
         fill, every = self.missing.fill, np.arange(len(rebuilt))
@@ -150,7 +153,7 @@ class Detector:
             scaled_BTF[every, :, sensor_B] = np.nan
             return self._untranslated(fill(scaled_BTF), None)
 
-        return counterfactual(contribution_BF, self.scorer.score(rebuilt), score_without)
+        return counterfactual(contribution_BF, score_B, score_without)
 
     def nearest_normal(self, windows_BTF: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         """The normal windows next to each window among those that the scorer keeps, nearest first,

@@ -76,6 +76,8 @@ class Fitted:
     network: Network
     scorer: Scorer
     model: bytes
+    learned_BTF: FloatArray
+    """The scaled windows that the network learned from."""
 
     def score(self, windows_BTF: FloatArray) -> FloatArray:
         """Scores of windows in original units, shape (B,)."""
@@ -117,14 +119,11 @@ def fit_bundle(
     if labelled is not None and recipe.threshold.wants_labels:
         windows_BTF, label_B = labelled.windows(length)
         evidence = replace(evidence, labelled_scores=fitted.score(windows_BTF), labels=label_B)
-    learned_BTF = np.concatenate(
-        [_windows(part, length) for part in (rows.train, rows.validation) if len(part)]
-    )
     missing = fit_missing(
         contract,
         recipe.trainer,
         recipe.seed,
-        scaled(fitted.scaler, learned_BTF),
+        fitted.learned_BTF,
         scaled(fitted.scaler, calibration_BTF),
         seen=not len(rows.calibration),
     )
@@ -158,17 +157,17 @@ def fit_parts(
     if recipe.trainer.stops_early and not len(held_out_BTF):
         raise DataError("training stops early (patience) and there are no validation rows")
     scaler, seen_BTF = _scaled_for(recipe, learned_NF, seen_BTF)
-    scaled_BTF = scaler.transform(seen_BTF)
+    learned_BTF = scaled(scaler, seen_BTF)
     # Weights start from the seed too, so the network is made after it is set.
     torch.manual_seed(recipe.seed)
     network = recipe.network(seen_BTF.shape[2], length)
-    held_out_BTF = scaler.transform(held_out_BTF)
-    trained = recipe.trainer.train(network, scaled_BTF, held_out_BTF, recipe.seed, report)
-    model = export_onnx(trained, scaled_BTF[:64])
+    compared_BTF = scaled(scaler, held_out_BTF)
+    trained = recipe.trainer.train(network, learned_BTF, compared_BTF, recipe.seed, report)
+    model = export_onnx(trained, learned_BTF[:64])
     onnx = OnnxNetwork(model)
-    every_BTF = np.concatenate([seen_BTF, scaler.inverse(held_out_BTF)])
+    every_BTF = np.concatenate([seen_BTF, held_out_BTF])
     scorer = deepcopy(recipe.scorer).fit(rebuild(scaler, onnx, every_BTF))
-    return Fitted(scaler, onnx, scorer, model)
+    return Fitted(scaler, onnx, scorer, model, learned_BTF)
 
 
 def _scaled_for(
@@ -213,7 +212,7 @@ def _fit_to_score(recipe: Recipe, length: int, rows_NF: FloatArray) -> Score:
         return fit_parts(recipe, length, rows_NF, rows_NF[:0]).score
     scaler, seen_BTF = _scaled_for(recipe, rows_NF, _windows(rows_NF, length))
     scorer = deepcopy(recipe.scorer).fit(rebuild(scaler, NoNetwork(), seen_BTF))
-    return Fitted(scaler, NoNetwork(), scorer, b"").score
+    return Fitted(scaler, NoNetwork(), scorer, b"", scaled(scaler, seen_BTF)).score
 
 
 def _windows(rows_NF: FloatArray, length: int) -> FloatArray:
