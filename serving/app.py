@@ -14,9 +14,12 @@ from serving import errors, health, model, openapi, pages
 from serving.batch import BatchEndpoint
 from serving.cache import Cache
 from serving.detectors import Detectors
+from serving.errors import Dialects, Problems
+from serving.fast_road import FastRoad
 from serving.follower_process import FollowerProcess
 from serving.requests import RequestIds
 from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
+from serving.scoring import Scoring
 from serving.settings import Settings
 
 FIRST_MODEL_SECONDS = 5.0
@@ -32,6 +35,8 @@ def create_app(settings: Settings) -> FastAPI:
     """
     cache = Cache(settings.cache, settings.key)
     detectors = Detectors(cache, settings.bundle_folder)
+    scoring = Scoring(detectors)
+    dialects = Dialects({})
     app: FastAPI = FastAPIOffline(
         title="Kizashi",
         description="Anomaly detection for manufacturing sensors.",
@@ -40,26 +45,23 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.detectors = detectors
+    app.state.scoring = scoring
     app.state.follower = FollowerProcess(settings, cache)
-    errors.install(app)
+    errors.install(app, dialects)
+    # A layer that is added later stands further out: a request passes them from the bottom up.
+    one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
+    app.add_middleware(FastRoad, endpoint=one_window)
+    app.add_middleware(Problems, dialects=dialects)
     app.add_middleware(RequestIds)
-    # These answer; what `openapi` declares of the same paths comes after them and only documents.
-    app.router.routes[:0] = [
-        Route("/anomaly", _score(detectors, settings), methods=["POST"]),
-        Route(
-            "/anomaly/batch", BatchEndpoint(detectors, settings.max_body_bytes), methods=["POST"]
-        ),
-    ]
+    # This answers; what `openapi` declares of the same path comes after it and only documents.
+    batch = BatchEndpoint(scoring, settings.max_body_bytes)
+    app.router.routes.insert(0, Route("/anomaly/batch", batch, methods=["POST"]))
     app.include_router(openapi.router)
     app.include_router(health.router)
     app.include_router(model.router)
     app.include_router(pages.router)
     openapi.install(app)
     return app
-
-
-def _score(detectors: Detectors, settings: Settings) -> ScoreEndpoint:
-    return ScoreEndpoint(detectors, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
 
 
 def _version() -> str:

@@ -14,12 +14,11 @@ import numpy.typing as npt
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from kizashi.runtime.detector import Detector, pieces
-from serving.detectors import Detectors
 from serving.errors import NotAcceptable
 from serving.requests import header, media_type, read_body
 from serving.rows import read_csv, read_json
-from serving.score import current, status
+from serving.score import status
+from serving.scoring import Judged, Origin, Scoring
 
 JSON, CSV = b"application/json", b"text/csv"
 FloatArray = npt.NDArray[np.float64]
@@ -29,13 +28,14 @@ FloatArray = npt.NDArray[np.float64]
 class BatchEndpoint:
     """The ASGI endpoint; reading and scoring run in a thread, beside the event loop."""
 
-    detectors: Detectors
+    scoring: Scoring
     limit: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind, charset = media_type(scope["headers"], (JSON, CSV))
         wanted = accepted(header(scope["headers"], b"accept"))
-        served = current(self.detectors)
+        served = self.scoring.held()
+        origin = Origin("batch", scope["state"]["request_id"])
         body = await read_body(scope, receive, self.limit)
 
         def answer() -> bytes:
@@ -43,7 +43,7 @@ class BatchEndpoint:
             rows_NF = (
                 read_csv(body, charset, contract) if kind == CSV else read_json(body, contract)
             )
-            scores, statuses = judge(served.detector, rows_NF)
+            scores, statuses = written(self.scoring.many(served, rows_NF, origin))
             return write_csv(scores, statuses) if wanted == CSV else write_json(scores, statuses)
 
         response = Response(await asyncio.to_thread(answer), media_type=wanted.decode())
@@ -82,21 +82,12 @@ def _weight(one: bytes) -> tuple[bytes, float]:
     return kind, 1.0
 
 
-def judge(detector: Detector, rows_NF: FloatArray) -> tuple[list[float | None], list[str | None]]:
+def written(judged: Judged) -> tuple[list[float | None], list[str | None]]:
     """Score and status of each row; null for rows before the first whole window."""
-    length = detector.contract.window_length
-    first = min(length - 1, len(rows_NF))
-    scores: list[float | None] = [None] * first
-    statuses: list[str | None] = [None] * first
-    if len(rows_NF) < length:
-        return scores, statuses
-    windows_BTF = detector.windows(rows_NF)
-    for piece in pieces(len(windows_BTF), windows_BTF[0].size):
-        piece_BTF = windows_BTF[piece]
-        score_B = detector.score(piece_BTF)
-        scores += score_B.tolist()
-        statuses += map(status, detector.decide(piece_BTF, score_B))
-    return scores, statuses
+    first = int(np.count_nonzero(np.isnan(judged.score_N)))
+    none: list[None] = [None] * first
+    scores = judged.score_N[first:].tolist()
+    return [*none, *scores], [*none, *map(status, judged.anomaly_N[first:])]
 
 
 def write_json(scores: list[float | None], statuses: list[str | None]) -> bytes:

@@ -1,4 +1,7 @@
-"""Exceptions become problem documents (RFC 9457) in one table.
+"""Exceptions become answers in one place: a status from one table, written in a dialect.
+
+A dialect is a function that writes a Failure as the clients of a protocol expect it; paths that no
+protocol claims are answered with problem documents (RFC 9457).
 
 RequestError
 ├── MalformedBody      the body is not what its media type says
@@ -8,7 +11,8 @@ RequestError
 └── NoModel            nothing can be scored yet
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +20,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kizashi.errors import InvalidRow, KizashiError, NotCalibrated, Problem, UnusableScore
 
@@ -30,6 +35,10 @@ RETRY_SECONDS = 2
 
 class RequestError(KizashiError):
     """A request that cannot be answered as asked."""
+
+    def headers(self) -> dict[str, str]:
+        """What goes with the answer."""
+        return {}
 
 
 class MalformedBody(RequestError):
@@ -75,16 +84,56 @@ def too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"the body is larger than the {limit} bytes that are read")
 
 
-def document(
-    status: int, detail: str, request_id: str, problems: Iterable[Problem] = ()
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a dialect writes: a status, what went wrong, and one problem for each wrong thing of a
+    row."""
+
+    status: int
+    detail: str
+    request_id: str
+    problems: tuple[Problem, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Dialect = Callable[[Failure], Response]
+
+
+class Dialects:
+    """Which paths answer their failures in which dialect: by the start of the path, up to a `/`."""
+
+    def __init__(self, of_prefix: Mapping[str, Dialect]) -> None:
+        self._of_prefix = dict(of_prefix)
+
+    def write(self, path: str, failure: Failure) -> Response:
+        """The answer to a request for `path` that failed."""
+        for prefix, dialect in self._of_prefix.items():
+            if path == prefix or path.startswith(f"{prefix}/"):
+                return dialect(failure)
+        return problem_document(failure)
+
+
+def failure(error: KizashiError, request_id: str) -> Failure:
+    """What an error that this project raised on purpose says to a client."""
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    problems = tuple(error.problems) if isinstance(error, InvalidRow) else ()
+    detail = "; ".join(problem.detail for problem in problems[:SAID_PROBLEMS]) or str(error)
+    if len(problems) > SAID_PROBLEMS:
+        detail += "; and more, see errors"
+    headers = error.headers() if isinstance(error, RequestError) else {}
+    if status == 503:
+        headers = {"Retry-After": str(RETRY_SECONDS)} | headers
+    return Failure(status, detail, request_id, problems[:SHOWN_PROBLEMS], headers)
+
+
+def problem_document(failure: Failure) -> Response:
     """A problem document; `errors` has one entry for each wrong thing of a row."""
     content: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "request_id": request_id,
+        "title": HTTPStatus(failure.status).phrase,
+        "status": failure.status,
+        "detail": failure.detail,
+        "request_id": failure.request_id,
     }
     errors = [
         {
@@ -92,11 +141,12 @@ def document(
             "sensor": None if problem.sensor is None else _writable(problem.sensor),
             "row": problem.row,
         }
-        for problem in problems
+        for problem in failure.problems
     ]
     if errors:
         content["errors"] = errors
-    return content
+    body = msgspec.json.encode(content)
+    return Response(body, failure.status, headers=failure.headers, media_type=MEDIA_TYPE)
 
 
 def _writable(text: str) -> str:
@@ -104,51 +154,61 @@ def _writable(text: str) -> str:
     return text[:SHOWN_CHARACTERS].encode(errors="replace").decode()
 
 
-def problem_response(error: KizashiError, request_id: str) -> Response:
-    """The answer to an error that this project raised on purpose."""
-    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-    problems = error.problems if isinstance(error, InvalidRow) else ()
-    detail = "; ".join(problem.detail for problem in problems[:SAID_PROBLEMS]) or str(error)
-    if len(problems) > SAID_PROBLEMS:
-        detail += "; and more, see errors"
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else None
-    return _response(document(status, detail, request_id, problems[:SHOWN_PROBLEMS]), headers)
+class Problems:
+    """ASGI layer that answers the errors which this project raises on purpose, whichever layer
+    behind it raised them.
+
+    An answer that has begun cannot be taken back: then the error goes on, and the connection ends.
+    """
+
+    def __init__(self, app: ASGIApp, dialects: Dialects) -> None:
+        self.app = app
+        self.dialects = dialects
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_on)
+        except KizashiError as error:
+            if begun or scope["type"] != "http":
+                raise
+            failed = failure(error, scope["state"]["request_id"])
+            await self.dialects.write(scope["path"], failed)(scope, receive, send)
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem document."""
+def install(app: FastAPI, dialects: Dialects) -> None:
+    """Answer what FastAPI and Starlette raise, and what nobody foresaw, in the same way."""
 
-    async def ours(request: Request, error: Exception) -> Response:
-        assert isinstance(error, KizashiError)
-        return problem_response(error, request.state.request_id)
+    def write(request: Request, failed: Failure) -> Response:
+        return dialects.write(request.url.path, failed)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        detail = error.detail
+        detail, headers = error.detail, dict(error.headers or {})
         if error.status_code == 404:
             detail = f"there is nothing at {request.url.path[:SHOWN_CHARACTERS]!r}"
-        elif error.status_code == 405 and error.headers is not None:
-            detail = f"{request.method} is not answered here; {error.headers['Allow']} is"
-        content = document(error.status_code, detail, request.state.request_id)
-        return _response(content, error.headers)
+        elif error.status_code == 405 and "Allow" in headers:
+            detail = f"{request.method} is not answered here; {headers['Allow']} is"
+        request_id = request.state.request_id
+        return write(request, Failure(error.status_code, detail, request_id, headers=headers))
 
     async def query(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         problems = [Problem(f"{one['loc'][-1]}: {one['msg']}") for one in error.errors()]
-        return problem_response(InvalidRow(problems), request.state.request_id)
+        return write(request, failure(InvalidRow(problems), request.state.request_id))
 
     async def unexpected(request: Request, _error: Exception) -> Response:
         # Starlette answers these outside every other layer: the header has to be set here.
         request_id = request.state.request_id
-        return _response(document(500, UNEXPECTED, request_id), {"X-Request-ID": request_id})
+        headers = {"X-Request-ID": request_id}
+        return write(request, Failure(500, UNEXPECTED, request_id, headers=headers))
 
-    app.add_exception_handler(KizashiError, ours)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, query)
     app.add_exception_handler(Exception, unexpected)
-
-
-def _response(content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    return Response(
-        msgspec.json.encode(content), content["status"], headers=headers, media_type=MEDIA_TYPE
-    )

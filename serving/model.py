@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from serving.detectors import Served
 from serving.openapi import problems
-from serving.score import current
+from serving.scoring import Scoring
 
 HISTOGRAM_BINS = 50
 
@@ -80,7 +80,8 @@ class ModelView(BaseModel):
 )
 def model(request: Request) -> ModelView:
     """The data contract, the threshold with its rule, the served version and its lineage."""
-    return view(current(request.app.state.detectors))
+    scoring: Scoring = request.app.state.scoring
+    return view(scoring.held())
 
 
 def view(served: Served) -> ModelView:

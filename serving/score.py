@@ -1,7 +1,6 @@
 """POST /anomaly: the fast road. One window in, one verdict out.
 
-The route is plain ASGI: a request passes the application's layers for errors and request ids and
-its router, but no dependencies and no models of FastAPI. `serving.openapi` documents it.
+The endpoint is plain ASGI, reached by `serving.fast_road`. `serving.openapi` documents it.
 """
 
 import math
@@ -17,10 +16,11 @@ from starlette.types import Receive, Scope, Send
 
 from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import Sensor
-from kizashi.runtime.detector import Detector
-from serving.detectors import Detectors, Served
-from serving.errors import NoModel, invalid
+from kizashi.runtime.detector import Detector, Verdicts
+from serving.detectors import Served
+from serving.errors import invalid
 from serving.requests import media_type, parse_json, read_body
+from serving.scoring import Origin, Scoring
 
 ONE_WINDOW_BYTES = 1024 * 1024
 """More than any window of sensor values needs; it is read on the event loop."""
@@ -51,32 +51,29 @@ _encode = msgspec.json.Encoder().encode
 class ScoreEndpoint:
     """The ASGI endpoint; errors go to the table of `serving.errors`."""
 
-    detectors: Detectors
+    scoring: Scoring
     limit: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = asked_for(scope["query_string"])
         media_type(scope["headers"], JSON)
-        served = current(self.detectors)
+        served = self.scoring.held()
         request = read_request(await read_body(scope, receive, self.limit))
         window_TF = served.detector.contract.window(request.values)
+        origin = Origin("anomaly", scope["state"]["request_id"], request.source, request.timestamp)
+        answer: dict[str, Any]
         if asked.full:
-            answer = detail(served, window_TF, request, asked.prototypes)
+            verdicts = self.scoring.full(served, window_TF[None], origin)
+            answer = detail(served, window_TF, verdicts, origin, asked.prototypes)
         else:
-            answer = brief(served, window_TF)
+            # Score and status, and nothing else: strict clients depend on exactly these two.
+            score, anomaly = self.scoring.one(served, window_TF, origin)
+            answer = {"score": score, "status": status(anomaly)}
         body = _encode(answer)
         length = (b"content-length", b"%d" % len(body))
         headers = (*JSON_HEADERS, length, *served.headers)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-
-
-def current(detectors: Detectors) -> Served:
-    """What this worker serves; raises NoModel, saying why there is nothing."""
-    served = detectors.held()
-    if served is None:
-        raise NoModel(f"no model is ready: {detectors.why_none()}")
-    return served
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,23 +164,12 @@ def _check_origin(request: ScoreRequest) -> None:
         raise InvalidRow(problems)
 
 
-def brief(served: Served, window_TF: FloatArray) -> dict[str, Any]:
-    """Score and status, and nothing else: strict clients depend on exactly these two."""
-    detector, windows_BTF = served.detector, window_TF[None]
-    score_B = detector.score(windows_BTF)
-    return {
-        "score": float(score_B[0]),
-        "status": status(detector.decide(windows_BTF, score_B)[0]),
-    }
-
-
 def detail(
-    served: Served, window_TF: FloatArray, request: ScoreRequest, prototypes: int = 0
+    served: Served, window_TF: FloatArray, verdicts: Verdicts, origin: Origin, prototypes: int = 0
 ) -> dict[str, Any]:
     """Everything there is to say of one window, and `nearest_normal` where `prototypes` are asked
-    for."""
+    for; `verdicts` are of this window alone."""
     detector = served.detector
-    verdicts = detector.judge(window_TF[None])
     sensors = detector.contract.sensors
     contributions = {
         sensor.name: {
@@ -221,8 +207,8 @@ def detail(
         "contributions": contributions,
         "data_quality": quality,
         "model": {"name": served.name, "version": served.version, "bundle": served.bundle.hash},
-        "source": request.source,
-        "timestamp": request.timestamp,
+        "source": origin.source,
+        "timestamp": origin.timestamp,
     }
     if prototypes:
         answer["nearest_normal"] = nearest_normal(detector, window_TF, prototypes)

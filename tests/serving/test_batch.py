@@ -1,17 +1,12 @@
 import csv
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from starlette.testclient import TestClient
 
-from kizashi.runtime import detector as detector_module
 from kizashi.runtime.bundle import Bundle
-from kizashi.runtime.contract import DataContract
-from serving.batch import judge
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle, press_line_rows
 from tests.serving.conftest import MakeClient
 
@@ -118,26 +113,6 @@ def test_many_rows_are_judged_as_the_detector_judges_them(
     lines = "\n".join(",".join(map(repr, row)) for row in rows_NF.tolist())
     as_csv = client.post("/anomaly/batch", content=f"vibration,current,sound\n{lines}", headers=CSV)
     assert as_csv.json() == as_json
-
-
-def test_long_windows_are_judged_in_pieces_that_memory_allows(
-    press_line: Bundle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes: list[int] = []
-
-    class Measured(DataContract):
-        def out_of_range(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-            sizes.append(rows.size)
-            return super().out_of_range(rows)
-
-    whole = press_line.detector
-    detector = replace(whole, contract=Measured(whole.contract.sensors, window_length=50))
-    rows_NF = press_line_rows(400)
-    expected = judge(detector, rows_NF)
-    monkeypatch.setattr(detector_module, "VALUES_AT_ONCE", 3000)
-    sizes.clear()
-    assert judge(detector, rows_NF) == expected
-    assert max(sizes) <= 3000
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,105 @@
+"""The one scoring core: every protocol asks it, and every verdict passes through it.
+
+An adapter turns what its clients send into windows or rows, asks here, and writes the answer in
+its protocol's words. What has to know of verdicts (metrics) is an observer here, and so sees all of
+them alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kizashi.runtime.detector import Verdicts, pieces
+from serving.detectors import Detectors, Served
+from serving.errors import NoModel
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where values come from: the protocol that brought them, in which request, from which source
+    and when, as far as the client says so."""
+
+    protocol: str
+    request_id: str
+    source: str | None = None
+    timestamp: str | None = None
+
+
+class Judged(NamedTuple):
+    """Scores and verdicts of N consecutive rows; NaN and False before the first whole window."""
+
+    score_N: FloatArray
+    anomaly_N: BoolArray
+
+
+class Observer(Protocol):
+    """Hears of every verdict, on the thread that made it; it must be quick and must not raise."""
+
+    def one(self, served: Served, origin: Origin, score: float, anomaly: bool) -> None:
+        """A single window was judged."""
+
+    def many(self, served: Served, origin: Origin, judged: Judged) -> None:
+        """Rows were judged, or several windows, without those that have no verdict."""
+
+
+class Scoring:
+    """Judges with the detector that this worker holds, and tells the observers."""
+
+    def __init__(self, detectors: Detectors, observers: Sequence[Observer] = ()) -> None:
+        self.detectors = detectors
+        self.observers = tuple(observers)
+
+    def held(self) -> Served:
+        """What this worker serves; raises NoModel, saying why there is nothing.
+
+        A request holds on to it, so that its answer comes from exactly one version.
+        """
+        served = self.detectors.held()
+        if served is None:
+            raise NoModel(f"no model is ready: {self.detectors.why_none()}")
+        return served
+
+    def one(self, served: Served, window_TF: FloatArray, origin: Origin) -> tuple[float, bool]:
+        """Score and verdict of one window in original units, shape (T, F)."""
+        detector, windows_BTF = served.detector, window_TF[None]
+        score_B = detector.score(windows_BTF)
+        score, anomaly = float(score_B[0]), bool(detector.decide(windows_BTF, score_B)[0])
+        for observer in self.observers:
+            observer.one(served, origin, score, anomaly)
+        return score, anomaly
+
+    def full(self, served: Served, windows_BTF: FloatArray, origin: Origin) -> Verdicts:
+        """Everything there is to say of windows in original units, shape (B, T, F)."""
+        verdicts = served.detector.judge(windows_BTF)
+        self._tell(served, origin, Judged(verdicts.score_B, verdicts.anomaly_B))
+        return verdicts
+
+    def many(self, served: Served, rows_NF: FloatArray, origin: Origin) -> Judged:
+        """Score and verdict of each of N consecutive rows, shape (N, F), judged with the rows
+        before it."""
+        detector = served.detector
+        length = detector.contract.window_length
+        first = min(length - 1, len(rows_NF))
+        score_N, anomaly_N = np.full(len(rows_NF), np.nan), np.zeros(len(rows_NF), dtype=np.bool_)
+        if len(rows_NF) >= length:
+            windows_BTF = detector.windows(rows_NF)
+            for piece in pieces(len(windows_BTF), windows_BTF[0].size):
+                score_B = detector.score(windows_BTF[piece])
+                rows = slice(first + piece.start, first + piece.start + len(score_B))
+                score_N[rows] = score_B
+                anomaly_N[rows] = detector.decide(windows_BTF[piece], score_B)
+        self._tell(served, origin, Judged(score_N[first:], anomaly_N[first:]))
+        return Judged(score_N, anomaly_N)
+
+    def _tell(self, served: Served, origin: Origin, judged: Judged) -> None:
+        for observer in self.observers:
+            if len(judged.score_N) == 1:
+                observer.one(served, origin, float(judged.score_N[0]), bool(judged.anomaly_N[0]))
+            elif len(judged.score_N):
+                observer.many(served, origin, judged)
