@@ -1,0 +1,113 @@
+"""What every measure is given: the model, the rows, the servers that can be built."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.serving.environments import Environments
+from bench.serving.peers import Peer
+from bench.serving.peers.peer import Place, request
+from bench.serving.processes import Cores
+from bench.serving.server import Server, free_port
+from kizashi.runtime.bundle import Bundle
+
+FloatArray = npt.NDArray[np.float64]
+CLOSE = 1e-3
+"""How far a server's score may be from the detector's own: some compute in single precision."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The settings of a run and what it works on."""
+
+    environments: Environments
+    work: Path
+    bundle: Bundle
+    other: Callable[[], Bundle]
+    """The same detector from another seed."""
+    logged: Callable[[], Path]
+    """The model's folder as MLflow logs it."""
+    rows_NF: FloatArray
+    peers: Mapping[str, Peer]
+    settings: "Settings"
+    unbuilt: dict[str, Exception] = field(default_factory=dict)
+    """Servers that cannot be built or do not answer here, and why."""
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.bundle.detector.contract.names)
+
+    def place(self, peer: Peer, bundle: Bundle | None = None, workers: int = 1) -> Place:
+        """Where a server of this peer runs, with its folder prepared."""
+        python = self.environments.python_of(peer.environment)
+        made = Place(
+            python=python,
+            port=free_port(),
+            folder=(self.work / "servers" / peer.name).absolute(),
+            bundle=bundle or self.bundle,
+            logged=self.logged() if peer.wants_logged else self.work,
+            workers=workers,
+        )
+        made.folder.mkdir(parents=True, exist_ok=True)
+        peer.prepare(made)
+        return made
+
+    @contextmanager
+    def serving(
+        self, peer: Peer, place: Place | None = None, of_server: int = 1
+    ) -> Iterator[Server]:
+        """A server that is ready; a port that somebody took meanwhile is tried once more."""
+        place = place or self.place(peer)
+        with Server(peer, replace(place, port=free_port()), Cores.split(of_server)) as server:
+            yield server
+
+    def requests(self, server: Server, count: int = 512) -> list[str]:
+        """The first rows as requests."""
+        return [
+            request(server.peer, server.place, server.peer.body(row, self.names))
+            for row in self.rows_NF[:count].tolist()
+        ]
+
+    def require_right(self, server: Server) -> None:
+        """Raise AssertionError for a server that does not answer with the detector's score."""
+        row_F = self.rows_NF[0]
+        body = server.peer.body(row_F.tolist(), self.names).encode()
+        headers = {"Content-Type": "application/json", **server.peer.headers(server.place)}
+        answer = server.ask("POST", server.peer.path, body, headers)
+        if server.peer.scores:
+            detector = self.bundle.detector
+            score = float(detector.score(detector.windows(row_F[None]))[0])
+            found = server.peer.score(answer)
+            assert abs(found - score) <= CLOSE * abs(score), f"it scores {found}, not {score}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured."""
+
+    connections: int
+    rounds: int
+    seconds: float
+    starts: int
+    batch_rows: int
+    stream_rows: int
+    swap_seconds: float
+    swap_every: float
+
+    @classmethod
+    def quick(cls) -> "Settings":
+        """As little as says whether all of it works."""
+        return cls(4, 1, 0.3, 1, 500, 2000, 1.5, 0.5)
+
+
+def said(text: str) -> None:
+    """A line of progress."""
+    print(text, flush=True)
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

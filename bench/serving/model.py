@@ -1,0 +1,38 @@
+"""The rows and the model of the bench: simulated sensors and the default detector, trained on them.
+
+The rows follow four hidden states through smooth curves, with noise: a simulation, not a machine.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from omegaconf import DictConfig
+
+from kizashi.runtime.bundle import Bundle
+from kizashi.runtime.contract import DataContract, Sensor
+from kizashi.training.fit import NormalRows, fit_bundle
+from pipelines.recipe import recipe
+
+FloatArray = npt.NDArray[np.float64]
+
+STATES = 4
+NOISE = 0.05
+CALIBRATION_SHARE = 0.25
+
+
+def simulated_rows(count: int, sensors: int, seed: int = 0) -> FloatArray:
+    """Normal rows, shape (count, sensors); the same curves for every seed."""
+    curves, rng = np.random.default_rng(0), np.random.default_rng([seed, 1])
+    mixed, phase = curves.normal(size=(STATES, sensors)), curves.uniform(0, 6, sensors)
+    states = rng.uniform(-1, 1, (count, STATES))
+    rows_NF = np.sin(states @ mixed + phase) + NOISE * rng.normal(size=(count, sensors))
+    return np.asarray(rows_NF.round(4))
+
+
+def fit_model(config: DictConfig, rows_NF: FloatArray, folder: Path) -> Bundle:
+    """The configured detector, which is the default one, on rows that have no order."""
+    sensors = tuple(Sensor(f"sensor_{index:02}") for index in range(rows_NF.shape[1]))
+    held_out = int(len(rows_NF) * CALIBRATION_SHARE)
+    parts = NormalRows(rows_NF[held_out:], rows_NF[:0], rows_NF[:held_out])
+    return fit_bundle(recipe(config), DataContract(sensors), parts, folder)
