@@ -7,6 +7,9 @@ RequestError
 ├── MalformedBody      the body is not what its media type says
 ├── BodyTooLarge       more bytes than are read
 ├── WrongMediaType     a body in a format that is not read here
+├── Unauthenticated    no key, or none that holds
+├── Forbidden          a key without the right to it, or a request that another site has sent
+├── TooManyRequests    more in a minute than are let through
 ├── NotAcceptable      an answer in a format that is not written here
 └── NoModel            nothing can be scored yet
 """
@@ -53,6 +56,30 @@ class WrongMediaType(RequestError):
     """A body in a format that is not read here."""
 
 
+class Unauthenticated(RequestError):
+    """No key, or none that holds; `challenge` goes into WWW-Authenticate (RFC 6750, section 3)."""
+
+    challenge = 'Bearer realm="kizashi"'
+
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": self.challenge}
+
+
+class Forbidden(RequestError):
+    """A key without the right to it, or a request that another site has sent."""
+
+
+class TooManyRequests(RequestError):
+    """More in a minute than are let through; `seconds` until there is room again."""
+
+    def __init__(self, detail: str, seconds: int) -> None:
+        super().__init__(detail)
+        self.seconds = seconds
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.seconds)}
+
+
 class NotAcceptable(RequestError):
     """An answer in a format that is not written here."""
 
@@ -64,9 +91,12 @@ class NoModel(RequestError):
 STATUS: dict[type[KizashiError], int] = {
     InvalidRow: 422,
     MalformedBody: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
     NotAcceptable: 406,
     BodyTooLarge: 413,
     WrongMediaType: 415,
+    TooManyRequests: 429,
     UnusableScore: 500,
     NoModel: 503,
     NotCalibrated: 503,

@@ -12,7 +12,9 @@ from kizashi.errors import ConfigurationError
 
 PREFIX = "KIZASHI_"
 REGISTRY_SCHEMES = ("models:/", "runs:/")
+ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?|\*")
 REGISTRY_URI = re.compile(r"models:/[^/@]+(@[^/@]+|/[^/@]+)?|runs:/[^/]+/.+")
+NO_ORIGINS = "none"
 SQLITE = "sqlite:///"
 
 
@@ -22,6 +24,14 @@ def _model_uri(uri: str) -> str:
     if ("://" in uri and not scheme) or (scheme and not REGISTRY_URI.fullmatch(uri)):
         raise ValueError(uri)
     return uri
+
+
+def _origins(listed: str) -> str:
+    """Refuse what is no list of origins; browsers send them in lower case and without a path."""
+    origins = [one.strip().lower().rstrip("/") for one in listed.split(",")]
+    if listed != NO_ORIGINS and not all(map(ORIGIN.fullmatch, origins)):
+        raise ValueError(listed)
+    return ",".join(origins)
 
 
 def _absolute(tracking_uri: str) -> str:
@@ -58,6 +68,19 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="a whole number of bytes from 1024")
     ] = 16 * 1024 * 1024
+    keys_file: Path = Field(
+        default_factory=lambda values: values["cache"] / "keys.json", description="a file of keys"
+    )
+    allow_anonymous: Annotated[bool, Field(description="true or false")] = False
+    rate_limit: Annotated[
+        int,
+        Field(ge=0, le=10_000_000, description="a whole number of requests a minute, or 0 for any"),
+    ] = 0
+    cors_origins: Annotated[
+        str,
+        AfterValidator(_origins),
+        Field(description="none, or origins like https://board.example:3000, with commas between"),
+    ] = "none"
     tracking_uri: Annotated[
         str,
         Field(
@@ -71,6 +94,11 @@ class Settings(BaseSettings):
     def bundle_folder(self) -> Path | None:
         """The folder to serve from, None when the model comes from a registry."""
         return None if self.model_uri.startswith(REGISTRY_SCHEMES) else Path(self.model_uri)
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins whose pages may ask from a browser."""
+        return [] if self.cors_origins == NO_ORIGINS else self.cors_origins.split(",")
 
     @property
     def key(self) -> str:
