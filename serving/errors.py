@@ -11,6 +11,7 @@ RequestError
 ├── Forbidden          a key without the right to it, or a request that another site has sent
 ├── TooManyRequests    more in a minute than are let through
 ├── NotAcceptable      an answer in a format that is not written here
+├── NoSpace            the disk takes no more of a large batch
 └── NoModel            nothing can be scored yet
 """
 
@@ -84,6 +85,10 @@ class NotAcceptable(RequestError):
     """An answer in a format that is not written here."""
 
 
+class NoSpace(RequestError):
+    """The disk takes no more of what does not fit into memory."""
+
+
 class NoModel(RequestError):
     """Nothing can be scored yet."""
 
@@ -99,6 +104,7 @@ STATUS: dict[type[KizashiError], int] = {
     TooManyRequests: 429,
     UnusableScore: 500,
     NoModel: 503,
+    NoSpace: 507,
     NotCalibrated: 503,
 }
 UNEXPECTED = "the service failed; its log has the reason under this request_id"
