@@ -1,7 +1,7 @@
 # Every task of the project is a target; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve test check repro address sample bench-detection cases-named ui lock environment git-checkout
+.PHONY: help serve demo test check repro address sample bench-detection cases-named ui lock environment git-checkout
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -24,6 +24,9 @@ help: ## List what can be made
 
 serve: git-checkout environment address sample ## Train on data/ when needed, then serve on http://HOST:PORT (127.0.0.1:8000)
 	@exec $(RUN) deploy/local.py
+
+demo: git-checkout environment address sample ## Serve as above, to a simulated line of six presses that develop faults
+	@exec $(RUN) deploy/demo.py
 
 test: git-checkout check ## Run every check and every test
 	@$(RUN) -m pytest

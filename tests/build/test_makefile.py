@@ -78,6 +78,7 @@ def test_make_alone_lists_the_targets_with_what_they_do(checkout: Path) -> None:
     assert names == [
         "help",
         "serve",
+        "demo",
         "test",
         "check",
         "repro",

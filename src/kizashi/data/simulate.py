@@ -77,8 +77,8 @@ def simulate_press_line(seed: int = 0) -> PressLineSample:
         for child in np.random.SeedSequence(seed).spawn(3)
     )
     days = NORMAL_DAYS + LABELLED_DAYS
-    load_N = _load(days * ROWS_PER_DAY, line_rng)
-    healthy_N3 = healthy_readings(load_N, _temperature(days, line_rng))
+    load_N = simulate_load(days * ROWS_PER_DAY, line_rng)
+    healthy_N3 = healthy_readings(load_N, simulate_temperature(days, line_rng))
     noise_N3 = noise_rng.normal(0.0, list(NOISE.values()), healthy_N3.shape)
 
     first = NORMAL_DAYS * ROWS_PER_DAY
@@ -115,8 +115,9 @@ def healthy_readings(load_N: Floats, temperature_N: Floats) -> Floats:
     return np.column_stack((vibration_N, current_N, sound_N))
 
 
-def _load(rows: int, rng: np.random.Generator) -> Floats:
-    """Set points of one regime after another, approached with a lag of two and a half minutes."""
+def simulate_load(rows: int, rng: np.random.Generator) -> Floats:
+    """Load as a share of the rated one, shape (N,): set points of one regime after another,
+    approached with a lag of two and a half minutes."""
     asked: list[Floats] = []
     planned = 0
     while planned < rows:
@@ -139,7 +140,7 @@ def _lagged(target_N: Floats, lag_rows: float) -> Floats:
     return lagged_N
 
 
-def _temperature(days: int, rng: np.random.Generator) -> Floats:
+def simulate_temperature(days: int, rng: np.random.Generator) -> Floats:
     """Hall temperature in °C: a daily cycle, the heating's own shorter one, and mild weather."""
     day_N = np.arange(days * ROWS_PER_DAY) / ROWS_PER_DAY
     weather_N = np.interp(day_N, np.arange(days + 1), rng.uniform(-0.5, 0.5, days + 1))
