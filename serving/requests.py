@@ -3,8 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -69,11 +69,7 @@ def media_type(headers: Headers, read: tuple[bytes, ...]) -> tuple[bytes, str]:
         kind = kind.strip().lower() or read[0]
     if kind not in read:
         allowed = " or ".join(one.decode() for one in read)
-        formats = " and ".join(one.partition(b"/")[2].decode().upper() for one in read)
-        raise WrongMediaType(
-            f"Content-Type is {_quoted(kind)}; {allowed} is needed: {formats} is all that is read, "
-            "not Arrow, Parquet or NDJSON"
-        )
+        raise WrongMediaType(f"Content-Type is {_quoted(kind)}; {allowed} is needed")
     encoding = header(headers, b"content-encoding").strip().lower()
     if encoding not in (b"", b"identity"):
         raise WrongMediaType(f"Content-Encoding is {_quoted(encoding)}; none is read here")
@@ -91,9 +87,7 @@ def _quoted(value: bytes) -> str:
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """The whole body; raises BodyTooLarge, without reading it, when it is longer than `limit`."""
-    length = header(scope["headers"], b"content-length")
-    if length.isdigit() and int(length[:20]) > limit:
-        raise too_large(limit)
+    _refuse_announced(scope, limit)
     message = await _next(receive)
     body: bytes = message.get("body", b"")
     if message.get("more_body", False):
@@ -105,6 +99,36 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     if len(body) > limit:
         raise too_large(limit)
     return body
+
+
+async def read_blocks(
+    scope: Scope, receive: Receive, limit: int, size: int
+) -> AsyncIterator[tuple[bytes, bool]]:
+    """The body in blocks of `size` bytes, however the client cut it, and with each whether it is
+    the last, which is smaller and may be empty. No more is received before a block is done with.
+
+    Raises BodyTooLarge as soon as it is longer than `limit`.
+    """
+    _refuse_announced(scope, limit)
+    left, total, more = bytearray(), 0, True
+    while more:
+        message = await _next(receive)
+        left += message.get("body", b"")
+        total += len(message.get("body", b""))
+        more = message.get("more_body", False)
+        if total > limit:
+            raise too_large(limit)
+        while len(left) >= size:
+            block = bytes(left[:size])
+            del left[:size]
+            yield block, False
+    yield bytes(left), True
+
+
+def _refuse_announced(scope: Scope, limit: int) -> None:
+    length = header(scope["headers"], b"content-length")
+    if length.isdigit() and int(length[:20]) > limit:
+        raise too_large(limit)
 
 
 async def _next(receive: Receive) -> Message:
@@ -120,8 +144,20 @@ def parse_json(body: bytes) -> Any:
 
     Raises MalformedBody, or InvalidRow for a name that occurs twice in one object.
     """
-    try:
+    with json_problems():
         return json.loads(body, object_pairs_hook=_each_once, parse_int=_integer)
+
+
+def careful_decoder() -> json.JSONDecoder:
+    """Reads as `parse_json` does, from the middle of a text."""
+    return json.JSONDecoder(object_pairs_hook=_each_once, parse_int=_integer)
+
+
+@contextmanager
+def json_problems() -> Iterator[None]:
+    """What Python's JSON reader raises becomes MalformedBody."""
+    try:
+        yield
     except RecursionError as error:
         raise MalformedBody("the body is nested too deeply") from error
     except UnicodeDecodeError as error:
