@@ -12,6 +12,7 @@ RequestError
 ├── TooManyRequests    more in a minute than are let through
 ├── NotAcceptable      an answer in a format that is not written here
 ├── NoSpace            the disk takes no more of a large batch
+├── UnknownModel       a model or version that is not the one served here
 └── NoModel            nothing can be scored yet
 """
 
@@ -89,6 +90,10 @@ class NoSpace(RequestError):
     """The disk takes no more of what does not fit into memory."""
 
 
+class UnknownModel(RequestError):
+    """A model or version that is not the one served here."""
+
+
 class NoModel(RequestError):
     """Nothing can be scored yet."""
 
@@ -98,6 +103,7 @@ STATUS: dict[type[KizashiError], int] = {
     MalformedBody: 400,
     Unauthenticated: 401,
     Forbidden: 403,
+    UnknownModel: 404,
     NotAcceptable: 406,
     BodyTooLarge: 413,
     WrongMediaType: 415,
