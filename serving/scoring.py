@@ -48,12 +48,36 @@ class Observer(Protocol):
         """Rows were judged, or several windows, without those that have no verdict."""
 
 
-class Scoring:
-    """Judges with the detector that this worker holds, and tells the observers."""
+class Keeper(Protocol):
+    """Keeps verdicts with the values that they are about; quick, and without raising, as well."""
 
-    def __init__(self, detectors: Detectors, observers: Sequence[Observer] = ()) -> None:
+    def one(
+        self,
+        served: Served,
+        origin: Origin,
+        window_TF: FloatArray,
+        score: float,
+        anomaly: bool,
+        verdicts: Verdicts | None = None,
+    ) -> None:
+        """A single window was judged; `verdicts`, where all there is to say has been found."""
+
+    def many(
+        self, served: Served, origin: Origin, rows_NF: FloatArray, judged: Judged, length: int
+    ) -> None:
+        """Rows were judged, in windows of `length` of them: of N verdicts the first is of the row
+        `len(rows_NF) - N`."""
+
+
+class Scoring:
+    """Judges with the detector that this worker holds, and tells the observers and the keeper."""
+
+    def __init__(
+        self, detectors: Detectors, observers: Sequence[Observer] = (), keeper: Keeper | None = None
+    ) -> None:
         self.detectors = detectors
         self.observers = tuple(observers)
+        self.keeper = keeper
 
     def held(self) -> Served:
         """What this worker serves; raises NoModel, saying why there is nothing.
@@ -79,6 +103,13 @@ class Scoring:
         verdicts = served.detector.judge(windows_BTF)
         self._tell(served, origin, Judged(verdicts.score_B, verdicts.anomaly_B))
         return verdicts
+
+    def windows(self, served: Served, windows_BTF: FloatArray, origin: Origin) -> Judged:
+        """Score and verdict of each of B windows, shape (B, T, F), that need not be consecutive."""
+        score_B = served.detector.score(windows_BTF)
+        judged = Judged(score_B, served.detector.decide(windows_BTF, score_B))
+        self._tell(served, origin, judged)
+        return judged
 
     def many(self, served: Served, rows_NF: FloatArray, origin: Origin) -> Judged:
         """Score and verdict of each of N consecutive rows, shape (N, F), judged with the rows
