@@ -6,12 +6,17 @@ protocol claims are answered with problem documents (RFC 9457).
 RequestError
 ├── MalformedBody      the body is not what its media type says
 ├── BodyTooLarge       more bytes than are read
+├── TooSlow            a body that does not come
+├── TooBusy            more requests at a time than are taken on
 ├── WrongMediaType     a body in a format that is not read here
 ├── Unauthenticated    no key, or none that holds
 ├── Forbidden          a key without the right to it, or a request that another site has sent
 ├── TooManyRequests    more in a minute than are let through
 ├── NotAcceptable      an answer in a format that is not written here
 ├── NoSpace            the disk takes no more of a large batch
+├── Conflict           an action that the state of what it is for does not allow
+├── HistoryUnavailable the database of the history does not answer
+├── NotRecorded        a verdict was reached, and could not be recorded
 ├── UnknownModel       a model or version that is not the one served here
 └── NoModel            nothing can be scored yet
 """
@@ -58,6 +63,17 @@ class WrongMediaType(RequestError):
     """A body in a format that is not read here."""
 
 
+class TooSlow(RequestError):
+    """A body that does not come; the connection ends with the answer."""
+
+    def headers(self) -> dict[str, str]:
+        return {"Connection": "close"}
+
+
+class TooBusy(RequestError):
+    """More requests at a time than are taken on."""
+
+
 class Unauthenticated(RequestError):
     """No key, or none that holds; `challenge` goes into WWW-Authenticate (RFC 6750, section 3)."""
 
@@ -94,6 +110,19 @@ class UnknownModel(RequestError):
     """A model or version that is not the one served here."""
 
 
+class Conflict(RequestError):
+    """An action that the state of what it is for does not allow."""
+
+
+class HistoryUnavailable(RequestError):
+    """The database of the history does not answer."""
+
+
+class NotRecorded(RequestError):
+    """A verdict was reached, and could not be recorded: it is not answered, so that whoever asks
+    again is answered by one that is."""
+
+
 class NoModel(RequestError):
     """Nothing can be scored yet."""
 
@@ -105,11 +134,16 @@ STATUS: dict[type[KizashiError], int] = {
     Forbidden: 403,
     UnknownModel: 404,
     NotAcceptable: 406,
+    Conflict: 409,
+    TooSlow: 408,
     BodyTooLarge: 413,
     WrongMediaType: 415,
     TooManyRequests: 429,
     UnusableScore: 500,
+    TooBusy: 503,
     NoModel: 503,
+    HistoryUnavailable: 503,
+    NotRecorded: 503,
     NoSpace: 507,
     NotCalibrated: 503,
 }
@@ -220,6 +254,7 @@ class Problems:
         except KizashiError as error:
             if begun or scope["type"] != "http":
                 raise
+            scope["state"]["reason"] = type(error).__name__
             failed = failure(error, scope["state"]["request_id"])
             await self.dialects.write(scope["path"], failed)(scope, receive, send)
 
@@ -243,6 +278,7 @@ def install(app: FastAPI, dialects: Dialects) -> None:
     async def query(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         problems = [Problem(f"{one['loc'][-1]}: {one['msg']}") for one in error.errors()]
+        request.state.reason = InvalidRow.__name__
         return write(request, failure(InvalidRow(problems), request.state.request_id))
 
     async def unexpected(request: Request, _error: Exception) -> Response:

@@ -63,10 +63,14 @@ class Keeper(Protocol):
         """A single window was judged; `verdicts`, where all there is to say has been found."""
 
     def many(
-        self, served: Served, origin: Origin, rows_NF: FloatArray, judged: Judged, length: int
+        self,
+        served: Served,
+        origin: Origin,
+        windows_BTF: FloatArray,
+        judged: Judged,
+        verdicts: Verdicts | None = None,
     ) -> None:
-        """Rows were judged, in windows of `length` of them: of N verdicts the first is of the row
-        `len(rows_NF) - N`."""
+        """Windows were judged, each a verdict on its last row."""
 
 
 class Scoring:
@@ -96,19 +100,22 @@ class Scoring:
         score, anomaly = float(score_B[0]), bool(detector.decide(windows_BTF, score_B)[0])
         for observer in self.observers:
             observer.one(served, origin, score, anomaly)
+        if self.keeper is not None:
+            self.keeper.one(served, origin, window_TF, score, anomaly)
         return score, anomaly
 
     def full(self, served: Served, windows_BTF: FloatArray, origin: Origin) -> Verdicts:
         """Everything there is to say of windows in original units, shape (B, T, F)."""
         verdicts = served.detector.judge(windows_BTF)
-        self._tell(served, origin, Judged(verdicts.score_B, verdicts.anomaly_B))
+        judged = Judged(verdicts.score_B, verdicts.anomaly_B)
+        self._tell(served, origin, windows_BTF, judged, verdicts)
         return verdicts
 
     def windows(self, served: Served, windows_BTF: FloatArray, origin: Origin) -> Judged:
         """Score and verdict of each of B windows, shape (B, T, F), that need not be consecutive."""
         score_B = served.detector.score(windows_BTF)
         judged = Judged(score_B, served.detector.decide(windows_BTF, score_B))
-        self._tell(served, origin, judged)
+        self._tell(served, origin, windows_BTF, judged)
         return judged
 
     def many(self, served: Served, rows_NF: FloatArray, origin: Origin) -> Judged:
@@ -118,6 +125,7 @@ class Scoring:
         length = detector.contract.window_length
         first = min(length - 1, len(rows_NF))
         score_N, anomaly_N = np.full(len(rows_NF), np.nan), np.zeros(len(rows_NF), dtype=np.bool_)
+        windows_BTF = np.empty((0, length, rows_NF.shape[1]))
         if len(rows_NF) >= length:
             windows_BTF = detector.windows(rows_NF)
             for piece in pieces(len(windows_BTF), windows_BTF[0].size):
@@ -125,12 +133,25 @@ class Scoring:
                 rows = slice(first + piece.start, first + piece.start + len(score_B))
                 score_N[rows] = score_B
                 anomaly_N[rows] = detector.decide(windows_BTF[piece], score_B)
-        self._tell(served, origin, Judged(score_N[first:], anomaly_N[first:]))
+        self._tell(served, origin, windows_BTF, Judged(score_N[first:], anomaly_N[first:]))
         return Judged(score_N, anomaly_N)
 
-    def _tell(self, served: Served, origin: Origin, judged: Judged) -> None:
-        for observer in self.observers:
-            if len(judged.score_N) == 1:
-                observer.one(served, origin, float(judged.score_N[0]), bool(judged.anomaly_N[0]))
-            elif len(judged.score_N):
+    def _tell(
+        self,
+        served: Served,
+        origin: Origin,
+        windows_BTF: FloatArray,
+        judged: Judged,
+        verdicts: Verdicts | None = None,
+    ) -> None:
+        if len(judged.score_N) == 1:
+            score, anomaly = float(judged.score_N[0]), bool(judged.anomaly_N[0])
+            for observer in self.observers:
+                observer.one(served, origin, score, anomaly)
+            if self.keeper is not None:
+                self.keeper.one(served, origin, windows_BTF[0], score, anomaly, verdicts)
+        elif len(judged.score_N):
+            for observer in self.observers:
                 observer.many(served, origin, judged)
+            if self.keeper is not None:
+                self.keeper.many(served, origin, windows_BTF, judged, verdicts)
