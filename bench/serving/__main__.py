@@ -33,7 +33,7 @@ from bench.brief import quote
 from bench.serving import requests
 from bench.serving.bench import Bench, Settings, said
 from bench.serving.environments import Environments
-from bench.serving.model import fit_model, simulated_rows
+from bench.serving.model import fit_model, log_model, simulated_rows
 from bench.serving.peers import OURS, PEERS
 from bench.serving.processes import require_linux
 from bench.serving.records import Figure, write
@@ -92,7 +92,7 @@ def bench_of(config: DictConfig) -> Bench:
 
     @cache
     def logged() -> Path:
-        raise NotImplementedError
+        return log_model(bundle, work)
 
     rows_NF = simulated_rows(2000, sensors, 2)
     peers = {name: PEERS[name] for name in dict.fromkeys(names)}

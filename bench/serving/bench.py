@@ -42,7 +42,7 @@ class Bench:
         return list(self.bundle.detector.contract.names)
 
     def place(self, peer: Peer, bundle: Bundle | None = None, workers: int = 1) -> Place:
-        """Where a server of this peer runs, with its folder prepared."""
+        """What a server of this peer is given."""
         python = self.environments.python_of(peer.environment)
         made = Place(
             python=python,
@@ -53,16 +53,16 @@ class Bench:
             workers=workers,
         )
         made.folder.mkdir(parents=True, exist_ok=True)
-        peer.prepare(made)
         return made
 
     @contextmanager
     def serving(
         self, peer: Peer, place: Place | None = None, of_server: int = 1
     ) -> Iterator[Server]:
-        """A server that is ready; a port that somebody took meanwhile is tried once more."""
-        place = place or self.place(peer)
-        with Server(peer, replace(place, port=free_port()), Cores.split(of_server)) as server:
+        """A server that is ready, on a port of its own."""
+        place = replace(place or self.place(peer), port=free_port())
+        peer.prepare(place)
+        with Server(peer, place, Cores.split(of_server)) as server:
             yield server
 
     def requests(self, server: Server, count: int = 512) -> list[str]:

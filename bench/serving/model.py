@@ -4,13 +4,17 @@ The rows follow four hidden states through smooth curves, with noise: a simulati
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import numpy.typing as npt
 from omegaconf import DictConfig
 
+from kizashi.registry import quiet_mlflow
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.contract import DataContract, Sensor
+from kizashi.tracking import log_bundle
 from kizashi.training.fit import NormalRows, fit_bundle
 from pipelines.recipe import recipe
 
@@ -36,3 +40,16 @@ def fit_model(config: DictConfig, rows_NF: FloatArray, folder: Path) -> Bundle:
     held_out = int(len(rows_NF) * CALIBRATION_SHARE)
     parts = NormalRows(rows_NF[held_out:], rows_NF[:0], rows_NF[:held_out])
     return fit_bundle(recipe(config), DataContract(sensors), parts, folder)
+
+
+def log_model(bundle: Bundle, work: Path) -> Path:
+    """The folder of the bundle as MLflow logs it, in a store of its own below `work`."""
+    mlflow = quiet_mlflow()
+    mlflow.set_tracking_uri(f"sqlite:///{work / 'mlflow.db'}")
+    if mlflow.get_experiment_by_name("bench") is None:
+        mlflow.create_experiment("bench", (work / "mlflow").as_uri())
+    mlflow.set_experiment("bench")
+    with mlflow.start_run():
+        log_bundle(bundle)
+    logged = mlflow.last_logged_model()
+    return Path(url2pathname(urlsplit(logged.artifact_location).path))

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from bench.serving.peers.own import Kizashi
 from bench.serving.peers.peer import Peer
 from bench.serving.peers.plain import BareAsgi, EmptyFastapi, EmptyFastapiOnnx, FastapiNumpy
+from bench.serving.peers.served import BentoML, LitServe, MlflowServe, MLServer
 
 OURS = Kizashi.name
-PEERS: Mapping[str, Peer] = {
-    peer.name: peer
-    for peer in (Kizashi(), BareAsgi(), EmptyFastapi(), EmptyFastapiOnnx(), FastapiNumpy())
-}
+EVERY: tuple[Peer, ...] = (
+    *(Kizashi(), BareAsgi(), EmptyFastapi(), EmptyFastapiOnnx(), FastapiNumpy()),
+    *(MLServer(), MlflowServe(), LitServe(), BentoML()),
+)
+PEERS: Mapping[str, Peer] = {peer.name: peer for peer in EVERY}
