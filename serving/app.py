@@ -11,7 +11,7 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 
-from serving import errors, health, model, openapi, pages
+from serving import errors, health, model, openapi, pages, protocols
 from serving.batch import BatchEndpoint
 from serving.cache import Cache
 from serving.detectors import Detectors
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     cache = Cache(settings.cache, settings.key)
     detectors = Detectors(cache, settings.bundle_folder)
     scoring = Scoring(detectors)
-    dialects = Dialects({})
+    dialects = Dialects(protocols.DIALECTS)
     app: FastAPI = FastAPIOffline(
         title="Kizashi",
         description="Anomaly detection for manufacturing sensors.",
@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(model.router)
     app.include_router(pages.router)
+    protocols.install(app, scoring, settings)
     openapi.install(app)
     return app
 

@@ -81,6 +81,9 @@ class Settings(BaseSettings):
         AfterValidator(_origins),
         Field(description="none, or origins like https://board.example:3000, with commas between"),
     ] = "none"
+    anomaly_detector_model_id: Annotated[
+        str | None, Field(min_length=1, description="the id of a model at Azure Anomaly Detector")
+    ] = None
     tracking_uri: Annotated[
         str,
         Field(

@@ -1,0 +1,87 @@
+"""What the POST requests of all protocols have in common: a whole body in, one answer out.
+
+An adapter is a function from `Asked` to `Answer`; it knows its protocol's words and nothing of the
+event loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope, Send
+
+from serving.detectors import Served
+from serving.errors import Failure
+from serving.requests import Headers, read_body
+from serving.scoring import Origin, Scoring
+
+HANDFUL_BYTES = 4096
+"""A body this small holds a handful of rows. It is answered on the event loop: handing it to a
+thread would cost more than its scoring, and a larger one would keep other requests waiting."""
+JSON = b"application/json"
+SAID_CHARACTERS = 4000
+"""A client shows an error in one line of a log; the first problems are enough to go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, whole, and the model that answers it; `path` has what the route names."""
+
+    scoring: Scoring
+    served: Served
+    headers: Headers
+    path: Mapping[str, str]
+    body: bytes
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back with status 200."""
+
+    body: bytes
+    media_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The ASGI endpoint of one operation; errors go to the layer that knows the path's dialect."""
+
+    scoring: Scoring
+    limit: int
+    protocol: str
+    answer: Callable[[Asked], Answer]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        served = self.scoring.held()
+        body = await read_body(scope, receive, self.limit)
+        asked = Asked(
+            self.scoring,
+            served,
+            scope["headers"],
+            scope["path_params"],
+            body,
+            Origin(self.protocol, scope["state"]["request_id"]),
+        )
+        if len(body) <= HANDFUL_BYTES:
+            answer = self.answer(asked)
+        else:
+            answer = await asyncio.to_thread(self.answer, asked)
+        headers = (
+            (b"content-type", answer.media_type),
+            (b"content-length", b"%d" % len(answer.body)),
+            *answer.headers,
+            *served.headers,
+        )
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+
+def said(failure: Failure) -> str:
+    """What a protocol whose errors are a single text says of a failure: every problem, as far as
+    they fit, and nothing that UTF-8 cannot write."""
+    text = "; ".join(problem.detail for problem in failure.problems) or failure.detail
+    if len(text) > SAID_CHARACTERS:
+        text = text[: SAID_CHARACTERS - 1] + "…"
+    return text.encode(errors="replace").decode()
