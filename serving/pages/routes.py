@@ -3,6 +3,7 @@
 Every address on the page is relative, so the service can live below a path of a reverse proxy.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +12,7 @@ from fastapi.templating import Jinja2Templates
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from serving import security
 from serving.detectors import Detectors
 from serving.pages.histogram import draw_histogram
 from serving.pages.locale import LOCALES, Locale, choose
@@ -21,17 +23,7 @@ LANGUAGE_COOKIE = "kizashi_lang"
 ONE_YEAR = 365 * 86_400
 RETRY_AFTER = "2"
 
-SECURITY_HEADERS = {
-    # No inline script or style and nothing from elsewhere: a sensor name can never become code.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "Vary": "Accept-Language, Cookie",
-}
+HEADERS = {**security.PAGES, "Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
 templates = Jinja2Templates(directory=SERVING / "templates")
 templates.env.trim_blocks = True
@@ -52,17 +44,15 @@ router.mount("/static", RevalidatedFiles(directory=SERVING / "static"), name="st
 
 
 @router.get("/", response_class=HTMLResponse)
-def home(request: Request, lang: str | None = None) -> Response:
+def home(request: Request) -> Response:
     """The first page; 503 with a page that waits when there is no model yet."""
-    locale = choose(
-        lang, request.cookies.get(LANGUAGE_COOKIE), request.headers.get("Accept-Language", "")
-    )
+    locale = asked_locale(request)
     detectors: Detectors = request.app.state.detectors
     served = detectors.current
-    common = {"t": locale, "language": locale.language, "languages": LOCALES}
+    data: dict[str, object] = {"data": page_data(locale, served)}
     if served is None:
-        waiting = {"problem": detectors.why_none(), "data": page_data(locale, None)}
-        response = _page(request, "waiting.html", common | waiting, 503)
+        waiting: dict[str, object] = {"problem": detectors.why_none()}
+        response = page(request, "waiting.html", locale, data | waiting, 503)
         response.headers["Retry-After"] = RETRY_AFTER
     else:
         detector = served.detector
@@ -73,22 +63,37 @@ def home(request: Request, lang: str | None = None) -> Response:
             "contract": detector.contract,
             "threshold": threshold_words(detector.threshold, locale),
             "histogram": draw_histogram(detector.calibration.scores, detector.threshold.value),
-            "data": page_data(locale, served),
         }
-        response = _page(request, "home.html", common | shown, 200)
-    _remember(response, request, locale, asked=lang)
+        response = page(request, "home.html", locale, data | shown, 200)
+    remember(response, request, locale)
     return response
 
 
-def _page(request: Request, name: str, context: dict[str, object], status: int) -> Response:
+def asked_locale(request: Request) -> Locale:
+    """The language of the answer."""
+    remembered = request.cookies.get(LANGUAGE_COOKIE)
+    accepted = request.headers.get("Accept-Language", "")
+    return choose(request.query_params.get("lang"), remembered, accepted)
+
+
+def page(
+    request: Request, name: str, locale: Locale, context: Mapping[str, object], status: int
+) -> Response:
+    """A page of the template `name`, with what every page has."""
+    common = {
+        "t": locale,
+        "language": locale.language,
+        "languages": LOCALES,
+        "signed_in": getattr(request.state, "signed_in", False),
+    }
     return templates.TemplateResponse(
-        request, name, context, status_code=status, headers=SECURITY_HEADERS
+        request, name, {**common, **context}, status_code=status, headers=HEADERS
     )
 
 
-def _remember(response: Response, request: Request, locale: Locale, asked: str | None) -> None:
+def remember(response: Response, request: Request, locale: Locale) -> None:
     """Keep a language that was chosen by the switch."""
-    if asked == locale.language:
+    if request.query_params.get("lang") == locale.language:
         response.set_cookie(
             LANGUAGE_COOKIE,
             locale.language,

@@ -40,6 +40,7 @@ async function refusal(response) {
     sensor: error.sensor ?? null,
     row: error.row ?? null,
   }));
+  if (response.status === 401) return new Refusal(401, t("signed_out"));
   const known = response.status === 503 ? t("no_model") : t("failed", { status: response.status });
   const detail = problem.detail ?? problem.title;
   return new Refusal(response.status, response.status === 503 || !detail ? known : detail, problems);

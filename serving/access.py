@@ -1,0 +1,255 @@
+"""Who may ask what: the layer that finds the key of a request, and the one table of rights.
+
+A key comes in X-API-Key, in Authorization: Bearer, in Ocp-Apim-Subscription-Key, or in the cookie
+of someone who signed in on the page; the first of these that was sent counts. The key found is in
+`scope["state"]["key"]`, None for open paths and in a service without keys.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.errors import Forbidden, Unauthenticated
+from serving.keys.held import HeldKeys
+from serving.keys.key import RANK, Record
+from serving.limits import ANONYMOUS, Limits
+
+OPEN = None
+SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
+
+RIGHTS: dict[str, str | None] = {
+    "/anomaly": "score",
+    "/invocations": "score",
+    # Anybody may see that the service lives; load balancers and orchestrators have no keys.
+    "/health": OPEN,
+    "/ping": OPEN,
+    "/v2/health": OPEN,
+    # What the sign-in page needs: files of this project, which say nothing of a model.
+    "/static": OPEN,
+    "/static-offline-docs": OPEN,
+    SIGN_IN: OPEN,
+    SIGN_OUT: OPEN,
+    "/v2": "score",
+    "/anomalydetector": "score",
+}
+"""The scope that a path and everything below it needs; the longest entry counts.
+
+What is not listed may be read with `score`: the page, /model, /docs, /openapi.json, and /metrics
+too, for its scores and counts tell of the process (Prometheus sends a key by `authorization`).
+Anything else that is not listed needs `admin`: a new way to change things is closed until somebody
+has decided who may.
+"""
+READ, CHANGE = "score", "admin"
+V2_READY = re.compile("/v2/models/[^/]+(/versions/[^/]+)?/ready")
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+COOKIE = b"kizashi_key"
+WAYS = "send it in X-API-Key or as Authorization: Bearer"
+NO_KEY = f"a key is needed; {WAYS}"
+WRONG_KEY = "the key is not known here; 'python -m serving.keys list' shows which there are"
+NOT_LOCAL = (
+    "this service has no keys, so it answers on this machine only; create one with 'python -m "
+    "serving.keys create', or set KIZASHI_ALLOW_ANONYMOUS=true"
+)
+ELSEWHERE = "another site sent this request; scripts of other origins have to send a key"
+
+Headers = dict[bytes, bytes]
+AskToSignIn = Callable[[Scope, Unauthenticated | Forbidden], Response]
+
+
+def needed(method: str, path: str) -> str | None:
+    """The scope that a request needs, None for an open path."""
+    right = RIGHTS.get(path, READ)
+    if path in RIGHTS:
+        return right
+    place = path
+    while place := place.rpartition("/")[0]:
+        if place in RIGHTS:
+            # Whether a model can be asked, in the words of V2: its orchestrators have no keys.
+            ready = place.startswith("/v2") and method in SAFE and V2_READY.fullmatch(path)
+            return OPEN if ready else RIGHTS[place]
+    return READ if method in SAFE else CHANGE
+
+
+class Access:
+    """ASGI layer that lets through what has the right to it.
+
+    Raises Unauthenticated, Forbidden and TooManyRequests; who opened a page in a browser is shown
+    the sign-in page by `ask` instead of the first two.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        keys: HeldKeys,
+        limits: Limits,
+        rate_limit: int = 0,
+        allow_anonymous: bool = False,
+        origins: Collection[str] = (),
+        ask: AskToSignIn | None = None,
+    ) -> None:
+        self.app = app
+        self.keys = keys
+        self.limits = limits
+        self.rate_limit = rate_limit
+        self.allow_anonymous = allow_anonymous
+        self.origins = frozenset(origins)
+        self.ask = ask
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["key"] = None
+        right = needed(scope["method"], path_within(scope))
+        if right is not OPEN:
+            headers = dict(scope["headers"])
+            try:
+                self._let_in(scope, headers, right, state)
+            except (Unauthenticated, Forbidden) as error:
+                if self.ask is None or not (self.keys.required and _opens_a_page(scope, headers)):
+                    raise
+                await self.ask(scope, error)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _let_in(self, scope: Scope, headers: Headers, right: str, state: dict[str, Any]) -> None:
+        sent, by_cookie = sent_key(headers)
+        if not self.keys.required:
+            self._check_anonymous(scope, headers)
+            if self.rate_limit:
+                self.limits.take(ANONYMOUS, self.rate_limit)
+            return
+        if not sent:
+            raise Unauthenticated(NO_KEY)
+        key = checked(self.keys, sent)
+        if by_cookie:
+            # The browser sends a cookie by itself, so another site could make it ask.
+            check_same_site(scope["method"], headers)
+            state["signed_in"] = True
+        if key.rank < RANK[right]:
+            held = ", ".join(key.scopes)
+            raise Forbidden(f"the key '{key.name}' has the scope {held}; {right} is needed")
+        limit = key.limit or self.rate_limit
+        if limit:
+            self.limits.take(key.id, limit)
+        state["key"] = key
+
+    def _check_anonymous(self, scope: Scope, headers: Headers) -> None:
+        """Without keys whoever reaches the service may ask, which a browser on this machine does
+        for any site: only its own page, and programs, are let in."""
+        if not self.allow_anonymous and not _local(scope.get("server")):
+            raise Unauthenticated(NOT_LOCAL)
+        if scope["method"] not in SAFE:
+            origin = headers.get(b"origin", b"").decode("latin-1")
+            if "*" not in self.origins and origin not in self.origins:
+                check_same_site(scope["method"], headers)
+
+
+def checked(keys: HeldKeys, sent: bytes) -> Record:
+    """The key that was sent; raises Unauthenticated unless it is known and holds."""
+    key = keys.find(sent)
+    if key is None:
+        raise WrongKey(WRONG_KEY)
+    if key.expires is not None or key.revoked is not None:
+        ended = key.ended(datetime.now(UTC))
+        if ended is not None:  # said only to who has the right secret
+            raise WrongKey(f"the key '{key.name}' {ended}")
+    return key
+
+
+class WrongKey(Unauthenticated):
+    """A key that is not known, or has ended."""
+
+    challenge = 'Bearer realm="kizashi", error="invalid_token"'
+
+
+def sent_key(headers: Headers) -> tuple[bytes, bool]:
+    """The key of a request, empty when it has none, and whether a cookie brought it."""
+    sent = headers.get(b"x-api-key")
+    if sent:
+        return sent.strip(), False
+    sent = headers.get(b"authorization")
+    if sent and sent[:7].lower() == b"bearer ":
+        return sent[7:].strip(), False
+    sent = headers.get(b"ocp-apim-subscription-key")
+    if sent:
+        return sent.strip(), False
+    return _cookie(headers), True
+
+
+def cookie_name(host: bytes) -> bytes:
+    """The name of the cookie that has the key: cookies know no ports, so the name does, and two
+    services on one machine do not sign each other's people out."""
+    port = host.rpartition(b":")[2]
+    return COOKIE + b"_" + port if port.isdigit() else COOKIE
+
+
+def _cookie(headers: Headers) -> bytes:
+    cookies = headers.get(b"cookie")
+    if not cookies:
+        return b""
+    name = cookie_name(headers.get(b"host", b"")) + b"="
+    for one in cookies.split(b";"):
+        cookie = one.strip()
+        if cookie.startswith(name):
+            return cookie[len(name) :]
+    return b""
+
+
+def check_same_site(method: str, headers: Headers) -> None:
+    """Raises Forbidden for a request that changes something and that another site's page sent.
+
+    Browsers say so in Sec-Fetch-Site; where they do not, over plain HTTP, Origin has to be the
+    host that is asked (OWASP, Cross-Site Request Forgery Prevention). No other program sends
+    either.
+    """
+    if method in SAFE:
+        return
+    site = headers.get(b"sec-fetch-site")
+    if site is not None:
+        if site not in (b"same-origin", b"none"):
+            raise Forbidden(ELSEWHERE)
+        return
+    origin = headers.get(b"origin")
+    if origin is not None and origin.partition(b"://")[2] != headers.get(b"host"):
+        raise Forbidden(ELSEWHERE)
+
+
+def path_within(scope: Scope) -> str:
+    """The path as the router sees it, without what a proxy puts before it."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(root) and (len(path) == len(root) or path[len(root)] == "/"):
+        return path[len(root) :]
+    return path
+
+
+def _opens_a_page(scope: Scope, headers: Headers) -> bool:
+    """Whether a person opens an address in a browser; scripts and clients ask for other types."""
+    return scope["method"] in SAFE and b"text/html" in headers.get(b"accept", b"")
+
+
+def _local(server: tuple[str, int | None] | None) -> bool:
+    """Whether the address that was connected to is one of this machine alone; what is no address,
+    as a socket file, is."""
+    return server is None or loopback(server[0])
+
+
+@lru_cache(maxsize=64)
+def loopback(host: str) -> bool:
+    """Whether `host` is no address that others reach."""
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
