@@ -1,0 +1,202 @@
+"""The database of the history: SQLite in WAL, or PostgreSQL; the same tables in both."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from kizashi.errors import ConfigurationError
+from serving.errors import HistoryUnavailable
+from serving.history.tables import REVISION, VERSION_TABLE
+
+LOCK = 0x6B697A61
+"""PostgreSQL's advisory lock around what changes: ids then appear in the order of commits, so that
+who reads by id misses nothing, and no two transactions can wait for each other."""
+WAIT_SECONDS = 5
+CONNECT_SECONDS = 3
+CHUNKS = (256, 16, 1)
+"""Rows to a statement. A statement gives up the interpreter once, however many rows it writes; row
+by row, a busy event loop would keep the writer waiting at each."""
+
+log = logging.getLogger(__name__)
+
+
+def database_url(value: str, folder: Path) -> URL | None:
+    """What KIZASHI_DATABASE_URL means: None for `none`; raises ConfigurationError."""
+    if value == "none":
+        return None
+    if value == "sqlite":
+        return URL.create("sqlite", database=str((folder / "history.db").absolute()))
+    try:
+        url = make_url(value)
+    except ArgumentError as error:
+        raise ConfigurationError(f"KIZASHI_DATABASE_URL cannot be read; {WANTED}") from error
+    backend = url.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and url.database not in (None, "", ":memory:"):
+        return url
+    raise ConfigurationError(
+        f"KIZASHI_DATABASE_URL is '{url.render_as_string(hide_password=True)}'; {WANTED}"
+    )
+
+
+WANTED = "sqlite, none, sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE is needed"
+
+
+class Database:
+    """Connections to the history; the first of a process brings its tables up to date."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.sqlite = url.get_backend_name() == "sqlite"
+        self._engine: Engine | None = None
+        self._current = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that changes something; one at a time for the whole database.
+
+        Raises HistoryUnavailable when it cannot be begun or committed.
+        """
+        with self._connected() as connection:
+            if self.sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one moment; raises HistoryUnavailable when there is none."""
+        with self._connected() as connection:
+            if self.sqlite:
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield connection
+            connection.rollback()
+
+    def dispose(self) -> None:
+        """Close what is open; the next use connects again."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        try:
+            connection = self._ready().connect()
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            raise unavailable(error) from error
+        try:
+            yield connection
+        except SQLAlchemyError as error:
+            connection.invalidate()  # what failed once may have left anything behind
+            raise unavailable(error) from error
+        finally:
+            connection.close()
+
+    def _ready(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make()
+            if not self._current:
+                self._bring_up_to_date(self._engine)
+                self._current = True
+            return self._engine
+
+    def _make(self) -> Engine:
+        pool: dict[str, Any] = {
+            "poolclass": QueuePool,
+            "pool_size": 4,
+            "max_overflow": 12,
+            "pool_timeout": WAIT_SECONDS,
+        }
+        if self.sqlite:
+            assert self.url.database is not None
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = create_engine(
+                self.url, connect_args={"timeout": WAIT_SECONDS, "check_same_thread": False}, **pool
+            )
+            event.listen(engine, "connect", _prepare_sqlite)
+            return engine
+        waits = f"-c lock_timeout={WAIT_SECONDS}s -c idle_in_transaction_session_timeout=30s"
+        return create_engine(
+            self.url,
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS,
+                "tcp_user_timeout": 1000 * WAIT_SECONDS,
+                "keepalives_idle": WAIT_SECONDS,
+                "options": waits,
+            },
+            pool_pre_ping=True,
+            **pool,
+        )
+
+    def _bring_up_to_date(self, engine: Engine) -> None:
+        if _revision(engine) != REVISION:
+            from serving.history.migrate import migrate  # Alembic takes a moment to import
+
+            migrate(engine)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions begin where this module says so
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",  # a commit survives the machine, not only the process
+        "foreign_keys=ON",
+        "cache_size=-16000",
+        "temp_store=MEMORY",
+        "journal_size_limit=67108864",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _revision(engine: Engine) -> str | None:
+    """Which revision the tables have; None before the first."""
+    with engine.connect() as connection:
+        try:
+            found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            return None  # no such table
+        finally:
+            connection.rollback()
+    return None if found is None else str(found)
+
+
+def unavailable(error: Exception) -> HistoryUnavailable:
+    """The error for clients, with the reason for the log as its cause."""
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()
+    log.debug("history", exc_info=error)
+    return HistoryUnavailable(f"the history cannot be reached: {(reason or ['?'])[0][:200]}")
+
+
+def insert_rows(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert `rows`, whose values stand in the order of `columns`, in few statements."""
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    names = ", ".join(f'"{name}"' for name in columns)
+    one = f"({', '.join([mark] * len(columns))})"
+    done = 0
+    for size in CHUNKS:
+        while len(rows) - done >= size:
+            values = ", ".join([one] * size)
+            flat = tuple(value for row in rows[done : done + size] for value in row)
+            connection.exec_driver_sql(
+                f'INSERT INTO "{table.name}" ({names}) VALUES {values}', flat
+            )
+            done += size
