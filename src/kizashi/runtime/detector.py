@@ -1,5 +1,6 @@
 """The detector: window → scale → reconstruct → score → calibrate → decide → explain."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
@@ -21,14 +22,11 @@ from kizashi.runtime.windows import sliding_windows
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
-FURTHEST_SCALED = 1e6
-"""Scaled values are cut here: beyond it single precision has no meaning, and a reading a million
-standard deviations away is as anomalous as can be. It keeps every finite input scorable."""
-
 WINDOWS_AT_ONCE = 16_384
 """Large inputs go through in pieces of this many windows: larger pieces are no faster."""
 VALUES_AT_ONCE = 2**21
 """Sensor values in one piece, which bounds memory for long windows."""
+_NO_NETWORK = NoNetwork()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +72,38 @@ class Detector:
         Raises UnusableScore for a score that is not finite.
         """
         if len(windows_BTF) == 1:
-            return self._score(windows_BTF)
+            return np.array([self._score_one(windows_BTF)])
         score_B = np.empty(len(windows_BTF))
         for piece in _pieces(windows_BTF):
             score_B[piece] = self._score(windows_BTF[piece])
         return score_B
 
+    def verdict(self, window_TF: FloatArray) -> tuple[float, bool]:
+        """The score of one window in original units, and whether it is an anomaly: what `score` and
+        `decide` say of it, in half of their time. Raises UnusableScore and InvalidRow as they do.
+        """
+        score = self._score_one(window_TF[None])
+        return score, score > self._highest_normal or self.contract.any_out_of_range(window_TF)
+
+    @property
+    def _highest_normal(self) -> float:
+        return self.threshold.value * (1 + ROUNDING)
+
+    def _score_one(self, window_BTF: FloatArray) -> float:
+        """The score of a single window, by the scorer's short way where nothing is missing."""
+        if missing_values(window_BTF) is not None:
+            return float(self._score(window_BTF)[0])
+        network = self.network if self.scorer.needs_network else _NO_NETWORK
+        rebuilt = _reconstruct(network, self.scaler.transform_finite(window_BTF))
+        score = self.scorer.score_one(rebuilt)
+        if not math.isfinite(score):
+            raise _unusable(score)
+        return score
+
     def _score(self, windows_BTF: FloatArray) -> FloatArray:
         missing_BTF = missing_values(windows_BTF)
         if missing_BTF is None:
-            network = self.network if self.scorer.needs_network else NoNetwork()
+            network = self.network if self.scorer.needs_network else _NO_NETWORK
             return _finite(self.scorer.score(rebuild(self.scaler, network, windows_BTF)))
         filler = self._filler(missing_BTF)
         rebuilt = rebuild(self.scaler, self.network, windows_BTF, filler.fill)
@@ -94,7 +114,7 @@ class Detector:
         """Which windows are anomalies, shape (B,): those scored above the threshold, and those
         with a reading beyond its instrument's limits."""
         beyond_B = self.contract.out_of_range(windows_BTF).any(axis=(1, 2))
-        above_B = score_B > self.threshold.value * (1 + ROUNDING)
+        above_B = score_B > self._highest_normal
         anomaly_B: npt.NDArray[np.bool_] = above_B | beyond_B
         return anomaly_B
 
@@ -225,9 +245,7 @@ def _rebuild(
 
 def scaled(scaler: Scaler, windows_BTF: FloatArray) -> FloatArray:
     """Windows in original units as the network sees them; NaN stays where it is."""
-    with np.errstate(over="ignore"):  # an infinite scaled value is cut like any other
-        scaled_BTF = scaler.transform(windows_BTF)
-    return np.minimum(np.maximum(scaled_BTF, -FURTHEST_SCALED), FURTHEST_SCALED)
+    return scaler.transform_finite(windows_BTF)
 
 
 def _reconstruct(network: Network, scaled_BTF: FloatArray) -> Rebuilt:
@@ -258,6 +276,9 @@ def _present(contribution_BF: FloatArray, measured_BF: BoolArray) -> FloatArray:
 def _finite(score_B: FloatArray) -> FloatArray:
     finite_B = np.isfinite(score_B)
     if not finite_B.all():
-        first = float(score_B[~finite_B][0])
-        raise UnusableScore(f"the model scored {first}; a finite number is needed")
+        raise _unusable(float(score_B[~finite_B][0]))
     return score_B
+
+
+def _unusable(score: float) -> UnusableScore:
+    return UnusableScore(f"the model scored {score}; a finite number is needed")

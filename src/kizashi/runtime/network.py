@@ -1,5 +1,6 @@
 """The network as the runtime sees it: scaled windows in, what each member rebuilds out."""
 
+import threading
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,16 @@ class NoNetwork:
     def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The windows as they came, from one member."""
         return windows_BTF[None]
+
+
+class _OneWindow(threading.local):
+    """Where a single window goes in and what is made of it comes out, a pair for each thread: ONNX
+    Runtime reads and writes these arrays in place, which saves it a quarter of its time."""
+
+    shape: tuple[int, ...] = ()
+    window_BTF: npt.NDArray[np.float32]
+    rebuilt_MBTF: npt.NDArray[np.float32]
+    binding: onnxruntime.IOBinding
 
 
 class OnnxNetwork:
@@ -51,11 +62,30 @@ class OnnxNetwork:
                 "one of each is needed"
             )
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
+        self._one = _OneWindow()
 
     def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """What each member makes of windows (B, T, F), shape (M, B, T, F)."""
+        one = self._one
+        if one.shape == windows_BTF.shape:
+            one.window_BTF[:] = windows_BTF
+            self._session.run_with_iobinding(one.binding)
+            return one.rebuilt_MBTF.copy()
         contiguous = np.ascontiguousarray(windows_BTF, dtype=np.float32)
         rebuilt: npt.NDArray[np.float32] = self._session.run(
             self._outputs, {self._input: contiguous}
         )[0]
+        if len(contiguous) == 1:
+            self._bind(np.empty_like(contiguous), np.empty_like(rebuilt))
         return rebuilt
+
+    def _bind(
+        self, window_BTF: npt.NDArray[np.float32], rebuilt_MBTF: npt.NDArray[np.float32]
+    ) -> None:
+        """Have this thread's next single windows of this shape rebuilt in these arrays."""
+        one, from_numpy = self._one, onnxruntime.OrtValue.ortvalue_from_numpy
+        one.binding = self._session.io_binding()
+        one.binding.bind_ortvalue_input(self._input, from_numpy(window_BTF))
+        one.binding.bind_ortvalue_output(self._outputs[0], from_numpy(rebuilt_MBTF))
+        one.window_BTF, one.rebuilt_MBTF = window_BTF, rebuilt_MBTF
+        one.shape = window_BTF.shape

@@ -21,16 +21,26 @@ leaving the level counts as a large step instead of dividing by zero."""
 KNEE = 8.0
 FURTHEST_INVERSE = 30.0
 """Keeps what a network rebuilds finite in original units, at 10 ** 13 standard deviations."""
+FURTHEST_SCALED = 1e6
+"""Readings are cut here, in spreads from the centre: beyond it single precision has no meaning, and
+a reading a million standard deviations away is as anomalous as can be. It keeps every finite
+reading scorable."""
+FURTHEST_READING = float(np.finfo(np.float64).max) / 4
+"""No reading is taken as larger, so that a difference of two is finite."""
 
 
 class Scaler(ABC):
     """Centre and spread of each sensor, shapes (F,), in the sensor's unit."""
 
     kind: ClassVar[str]
+    furthest: ClassVar[float] = FURTHEST_SCALED
+    """How many spreads from the centre `transform_finite` cuts readings."""
 
     def __init__(self) -> None:
         self._center_F: npt.NDArray[np.float64] | None = None
         self._spread_F: npt.NDArray[np.float64] | None = None
+        self._lowest_F: npt.NDArray[np.float64] = np.full(1, -FURTHEST_READING)
+        self._highest_F: npt.NDArray[np.float64] = np.full(1, FURTHEST_READING)
 
     @abstractmethod
     def _estimate(
@@ -43,9 +53,15 @@ class Scaler(ABC):
         center_F, spread_F = self._estimate(rows_NF)
         level_F = np.maximum(np.abs(center_F), 1.0)
         constant_F = spread_F <= 1e-12 * level_F
-        self._center_F = center_F
-        self._spread_F = np.where(constant_F, CONSTANT_SENSOR_SPREAD * level_F, spread_F)
+        self._know(center_F, np.where(constant_F, CONSTANT_SENSOR_SPREAD * level_F, spread_F))
         return self
+
+    def _know(self, center_F: npt.NDArray[np.float64], spread_F: npt.NDArray[np.float64]) -> None:
+        self._center_F, self._spread_F = center_F, spread_F
+        with np.errstate(over="ignore", invalid="ignore"):
+            reach_F = self.furthest * spread_F
+            self._lowest_F = np.maximum(center_F - reach_F, -FURTHEST_READING)
+            self._highest_F = np.minimum(center_F + reach_F, FURTHEST_READING)
 
     @property
     def center_F(self) -> npt.NDArray[np.float64]:
@@ -61,7 +77,14 @@ class Scaler(ABC):
 
     def transform(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Original units to scaled ones; the last axis is the sensors."""
-        return (values - self.center_F) / self.spread_F
+        scaled = values - self.center_F
+        scaled /= self.spread_F
+        return scaled
+
+    def transform_finite(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """`transform` of readings cut where it could not follow them: what is not NaN has a finite
+        scaled value, and no step overflows. NaN stays where it is."""
+        return self.transform(np.minimum(np.maximum(values, self._lowest_F), self._highest_F))
 
     def inverse(self, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Scaled values back to original units; the last axis is the sensors."""
@@ -76,8 +99,10 @@ class Scaler(ABC):
         if stored["kind"] not in SCALERS:
             raise BundleError(f"scaler kind is {stored['kind']!r}; known are {', '.join(SCALERS)}")
         scaler = SCALERS[stored["kind"]]()
-        scaler._center_F = np.asarray(stored["center"], dtype=np.float64)
-        scaler._spread_F = np.asarray(stored["spread"], dtype=np.float64)
+        scaler._know(
+            np.asarray(stored["center"], dtype=np.float64),
+            np.asarray(stored["spread"], dtype=np.float64),
+        )
         return scaler
 
 
@@ -126,14 +151,22 @@ class CompressedScaler(StandardScaler):
     """
 
     kind = "compressed"
+    furthest = 1e300  # which compresses to a few thousand
 
     def transform(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        compressed: npt.NDArray[np.float64] = KNEE * np.arcsinh(super().transform(values) / KNEE)
-        return compressed
+        return compressed(super().transform(values), KNEE)
 
     def inverse(self, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         furthest = np.clip(scaled / KNEE, -FURTHEST_INVERSE, FURTHEST_INVERSE)
         return super().inverse(KNEE * np.sinh(furthest))
+
+
+def compressed(scaled: npt.NDArray[np.float64], knee: float) -> npt.NDArray[np.float64]:
+    """knee asinh(z / knee): like z below the knee, like a logarithm beyond it."""
+    compressed = scaled / knee
+    np.arcsinh(compressed, out=compressed)
+    compressed *= knee
+    return compressed
 
 
 SCALERS: dict[str, type[Scaler]] = {

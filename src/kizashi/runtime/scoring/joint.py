@@ -40,6 +40,10 @@ class JointScore(Scorer):
     def score(self, rebuilt: Rebuilt) -> FloatArray:
         return self._joined([part.score(rebuilt) for part in self.parts])
 
+    def score_one(self, rebuilt: Rebuilt) -> float:
+        total = sum(math.log(max(part.score_one(rebuilt), SMALLEST)) for part in self.parts)
+        return math.exp(min(total / len(self.parts) - self._fitted, LARGEST_LOGARITHM))
+
     def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
         scores, shares = zip(*(part.explain(rebuilt) for part in self.parts), strict=True)
         share_BF: FloatArray = np.mean(shares, axis=0)
@@ -66,14 +70,15 @@ class JointScore(Scorer):
         scorer._usual = float(stored["usual"])
         return scorer
 
-    def _joined(self, scores: Sequence[FloatArray]) -> FloatArray:
+    @property
+    def _fitted(self) -> float:
         if self._usual is None:
             raise NotCalibrated(f"the {self.kind} scorer has not been fitted")
-        if len(scores[0]) == 1:  # Python's numbers are the faster ones for a single window
-            total = sum(math.log(max(float(score_B[0]), SMALLEST)) for score_B in scores)
-            return np.array([math.exp(min(total / len(scores) - self._usual, LARGEST_LOGARITHM))])
+        return self._usual
+
+    def _joined(self, scores: Sequence[FloatArray]) -> FloatArray:
         total_B = sum(np.log(np.maximum(score_B, SMALLEST)) for score_B in scores)
         joined_B: FloatArray = np.exp(
-            np.minimum(total_B / len(scores) - self._usual, LARGEST_LOGARITHM)
+            np.minimum(total_B / len(scores) - self._fitted, LARGEST_LOGARITHM)
         )
         return joined_B

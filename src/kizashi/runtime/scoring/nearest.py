@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kizashi.errors import ConfigurationError, NotCalibrated
+from kizashi.runtime.scaling import compressed
 from kizashi.runtime.scoring.scorer import (
     SEEN_SCORED,
     FloatArray,
@@ -60,7 +61,7 @@ class NearestNormal(Scorer):
             raise ConfigurationError(f"prototypes is {prototypes}; a whole number from 1 is needed")
         self.prototypes = prototypes
         self._prototype_PV: npt.NDArray[np.float32] | None = None
-        self._spacing_P = np.ones(1)
+        self._know_spacing(np.ones(1))
 
     def fit(self, seen: Rebuilt) -> Self:
         windows_BV = _flat(seen)
@@ -72,14 +73,25 @@ class NearestNormal(Scorer):
         square_PK, _ = self._nearest(windows_BV[drawn], leave_out=alone)
         spacing_P = np.sqrt(square_PK).mean(axis=1)
         typical = float(np.median(spacing_P)) or float(spacing_P.mean()) or 1.0
-        self._spacing_P = np.maximum(spacing_P, DENSEST * typical)
+        self._know_spacing(np.maximum(spacing_P, DENSEST * typical))
         return self
 
     def score(self, rebuilt: Rebuilt) -> FloatArray:
-        windows_BV = _flat(rebuilt)
-        if len(windows_BV) == 1:
-            return np.array([self._score_one(windows_BV[0])])
-        return self._scores(*self._nearest(windows_BV))
+        return self._scores(*self._nearest(_flat(rebuilt)))
+
+    def score_one(self, rebuilt: Rebuilt) -> float:
+        window_V, kept_PV = _flat(rebuilt)[0], self._kept
+        closeness_P = window_V @ self._turned_VP
+        closeness_P -= self._half_square_P
+        values, count = window_V.tolist(), min(NEIGHBOURS, len(kept_PV))
+        closest, spacing = math.inf, 0.0
+        for _ in range(count):
+            place = int(closeness_P.argmax())
+            closeness_P[place] = -math.inf
+            closest = min(closest, math.dist(values, kept_PV[place].tolist()))
+            spacing += self._spacing_of[place]
+        spacing /= count
+        return math.sqrt((closest**2 / len(values) + (LEAST * spacing) ** 2) / spacing)
 
     def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
         windows_BV = _flat(rebuilt)
@@ -129,7 +141,7 @@ class NearestNormal(Scorer):
     def restore(cls, stored: Mapping[str, Any], any_scorer: Restore) -> Self:
         scorer = cls(stored["prototypes"])
         scorer._keep(stored["kept"])
-        scorer._spacing_P = stored["spacing"]
+        scorer._know_spacing(stored["spacing"])
         return scorer
 
     def _drawn(self, windows_BV: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
@@ -148,6 +160,9 @@ class NearestNormal(Scorer):
         # ‖x - p‖² = ‖x‖² - 2 (x·p - ‖p‖² / 2): the nearest have the largest bracket.
         self._turned_VP = np.ascontiguousarray(prototype_PV.T)
         self._half_square_P = 0.5 * np.einsum("pv,pv->p", prototype_PV, prototype_PV)
+
+    def _know_spacing(self, spacing_P: FloatArray) -> None:
+        self._spacing_P, self._spacing_of = spacing_P, spacing_P.tolist()
 
     def _nearest(
         self, windows_BV: npt.NDArray[np.float32], leave_out: npt.NDArray[np.intp] | None = None
@@ -170,23 +185,6 @@ class NearestNormal(Scorer):
         square_BK: FloatArray = np.einsum("bkv,bkv->bk", step_BKV, step_BKV)
         square_BK /= windows_BV.shape[1]
         return square_BK, nearest_BK
-
-    def _score_one(self, window_V: npt.NDArray[np.float32]) -> float:
-        """The score of a single window: what `_nearest` and `_scores` do, in Python numbers, which
-        for a handful of them takes a third of the time."""
-        kept_PV = self._kept
-        closeness_P = kept_PV @ window_V
-        closeness_P -= self._half_square_P
-        nearest, count = [], min(NEIGHBOURS, len(kept_PV))
-        for _ in range(count):
-            place = int(closeness_P.argmax())
-            closeness_P[place] = -np.inf
-            nearest.append(place)
-        step_KV = window_V.astype(np.float64) - kept_PV[nearest]
-        squares = (step_KV * step_KV).sum(axis=1).tolist()
-        spacing = sum(self._spacing_P[nearest].tolist()) / count
-        closest = min(squares) / len(window_V) + (LEAST * spacing) ** 2
-        return math.sqrt(closest / spacing)
 
     def _scores(self, square_BK: FloatArray, nearest_BK: npt.NDArray[np.intp]) -> FloatArray:
         count = nearest_BK.shape[1]
@@ -216,8 +214,7 @@ def _flat(rebuilt: Rebuilt) -> npt.NDArray[np.float32]:
 
 def _flat_windows(windows_BTF: FloatArray) -> npt.NDArray[np.float32]:
     count, length, sensors = windows_BTF.shape
-    compressed_BV = KNEE * np.arcsinh(windows_BTF.reshape(count, length * sensors) / KNEE)
-    return compressed_BV.astype(np.float32)
+    return compressed(windows_BTF.reshape(count, length * sensors), KNEE).astype(np.float32)
 
 
 def _pieces(windows: int, prototypes: int) -> Iterator[slice]:

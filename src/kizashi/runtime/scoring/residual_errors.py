@@ -1,5 +1,6 @@
 """Scorers of the residual alone: what the network cannot rebuild is strange."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -33,6 +34,10 @@ class ReconstructionError(SumOfSquares):
         members, _, length, sensors = residual_MBTF.shape
         score_B: FloatArray = np.sqrt(total_B / (members * length * sensors))
         return score_B
+
+    def score_one(self, rebuilt: Rebuilt) -> float:
+        values = rebuilt.scaled_BTF.ravel().tolist() * len(rebuilt.rebuilt_MBTF)
+        return math.dist(values, rebuilt.rebuilt_MBTF.ravel().tolist()) / math.sqrt(len(values))
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind}

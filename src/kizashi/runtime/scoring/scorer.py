@@ -59,6 +59,12 @@ class Scorer(ABC):
     def score(self, rebuilt: Rebuilt) -> FloatArray:
         """One score a window, shape (B,)."""
 
+    def score_one(self, rebuilt: Rebuilt) -> float:
+        """The score of a single window, the only one in `rebuilt`: what `score` says but for
+        rounding. A scorer on the way of a request has its own, in Python's numbers: NumPy takes
+        longer to be called than a handful of values takes to be computed."""
+        return float(self.score(rebuilt)[0])
+
     @abstractmethod
     def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
         """The scores, shape (B,), and the shares, shape (B, F), which are at least 0, sum to 1, and
