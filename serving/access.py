@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import Forbidden, Unauthenticated
+from serving.keys.file import CREATE
 from serving.keys.held import HeldKeys
 from serving.keys.key import RANK, Record
 from serving.limits import ANONYMOUS, Limits
@@ -54,8 +55,8 @@ WAYS = "send it in X-API-Key or as Authorization: Bearer"
 NO_KEY = f"a key is needed; {WAYS}"
 WRONG_KEY = "the key is not known here; 'python -m serving.keys list' shows which there are"
 NOT_LOCAL = (
-    "this service has no keys, so it answers on this machine only; create one with 'python -m "
-    "serving.keys create', or set KIZASHI_ALLOW_ANONYMOUS=true"
+    f"this service has no keys, so it answers on this machine only; create one with '{CREATE}', "
+    "or let everybody in with KIZASHI_ALLOW_ANONYMOUS=true"
 )
 ELSEWHERE = "another site sent this request; scripts of other origins have to send a key"
 

@@ -4,24 +4,34 @@ The functions here never run: the routes that answer come before them. They decl
 so that the documentation is made by the same means as everything else's.
 """
 
+import copy
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.access import needed
 from serving.errors import MEDIA_TYPE
 from serving.score import LONGEST_SOURCE, MOST_PROTOTYPES
 
 REASONS = {
     400: "The body is not what its media type says",
+    401: "No key, or none that holds",
+    403: "A key without the right to it, or a request that another site has sent",
     406: "An answer in none of the formats that `Accept` names",
     413: "More bytes than are read",
     415: "A media type that is not read here",
+    429: "More requests in a minute than the key may send",
     422: "Values that cannot be scored; `errors` names each",
     500: "The service failed",
     503: "No model is ready",
 }
+SECURITY_SCHEMES = {
+    "Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "kz_ID_SECRET"},
+}
+PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 CSV_ROWS = "timestamp,vibration,current,sound\n2026-01-31T08:00:00+09:00,1.2,0.9,1.1\n"
 
 Row = list[float | None] | dict[str, float | None]
@@ -206,17 +216,39 @@ def batch(body: BatchBody) -> None:
 
 
 def install(app: FastAPI) -> None:
-    """Let `app` say that its errors are problem documents."""
+    """Let `app` say that its errors are problem documents, and which key opens what."""
     build = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            for path in build()["paths"].values():
-                for operation in path.values():
+            document = build()
+            document["components"]["securitySchemes"] = SECURITY_SCHEMES
+            document["security"] = [{name: []} for name in SECURITY_SCHEMES]
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    _secure(operation, needed(method.upper(), path))
                     _retype(operation["responses"])
         return build()
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _secure(operation: dict[str, Any], scope: str | None) -> None:
+    """Declare what Access answers, written as the operation's other errors are."""
+    if scope is None:
+        operation["security"] = []
+        return
+    responses = operation["responses"]
+    alike: dict[str, Any] = next(
+        (responses[code] for code in ("503", "422", "404") if code in responses), {}
+    )
+    content = alike.get("content") or {"application/json": {"schema": PROBLEM}}
+    for code, header in ((401, "WWW-Authenticate"), (403, None), (429, "Retry-After")):
+        told = {} if header is None else {"headers": {header: {"schema": {"type": "string"}}}}
+        known = {"description": REASONS[code], "content": copy.deepcopy(content), **told}
+        responses.setdefault(str(code), known)
+    if scope != "score":
+        responses["403"]["description"] += f"; the scope {scope} is needed"
 
 
 def _retype(responses: dict[str, Any]) -> None:

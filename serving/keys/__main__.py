@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 from kizashi.errors import ConfigurationError
-from serving.keys.file import KeyFile
+from serving.keys.file import CREATE, KeyFile
 from serving.keys.key import Record, Scope, make_key
 from serving.settings import read_settings
 
@@ -78,9 +78,6 @@ def _row(record: Record) -> tuple[str, ...]:
         "-" if record.limit is None else f"{record.limit}/min",
         record.ended(datetime.now(UTC)) or "good",
     )
-
-
-CREATE = "python -m serving.keys create --name NAME --scope score"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,6 +18,8 @@ from kizashi.errors import ConfigurationError
 from serving.keys.key import Record
 
 NEW = ".keys-"
+CREATE = "python -m serving.keys create --name NAME --scope score"
+"""The way out that messages name."""
 
 
 class Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
