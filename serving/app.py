@@ -9,18 +9,24 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
-from serving import errors, health, model, openapi, pages, protocols
+from serving import errors, health, model, openapi, pages, protocols, security
+from serving.access import Access
 from serving.batch import BatchEndpoint
 from serving.cache import Cache
 from serving.detectors import Detectors
 from serving.errors import Dialects, Problems
 from serving.fast_road import FastRoad
 from serving.follower_process import FollowerProcess
+from serving.keys.held import HeldKeys
+from serving.limits import Limits
+from serving.pages import sign_in
 from serving.requests import RequestIds
 from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
 from serving.scoring import Scoring
+from serving.security import SecurityHeaders
 from serving.settings import Settings
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -41,6 +47,8 @@ def create_app(settings: Settings) -> FastAPI:
     cache = Cache(settings.cache, settings.key)
     detectors = Detectors(cache, settings.bundle_folder)
     scoring = Scoring(detectors)
+    keys = HeldKeys(settings.keys_file, wanted="keys_file" in settings.model_fields_set)
+    limits = Limits(cache.own, settings.workers)
     dialects = Dialects(protocols.DIALECTS)
     app: FastAPI = FastAPIOffline(
         title="Kizashi",
@@ -52,12 +60,31 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.detectors = detectors
     app.state.scoring = scoring
+    app.state.keys = keys
     app.state.follower = FollowerProcess(settings, cache)
     errors.install(app, dialects)
     # A layer that is added later stands further out: a request passes them from the bottom up.
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(FastRoad, endpoint=one_window)
+    app.add_middleware(
+        Access,
+        keys=keys,
+        limits=limits,
+        rate_limit=settings.rate_limit,
+        allow_anonymous=settings.allow_anonymous,
+        origins=settings.origins,
+        ask=sign_in.ask,
+    )
     app.add_middleware(Problems, dialects=dialects)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=security.CORS_METHODS,
+            allow_headers=security.CORS_SENT,
+            expose_headers=security.CORS_SHOWN,
+        )
     app.add_middleware(RequestIds)
     # This answers; what `openapi` declares of the same path comes after it and only documents.
     batch = BatchEndpoint(scoring, settings.max_body_bytes)
@@ -66,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(model.router)
     app.include_router(pages.router)
+    app.include_router(sign_in.router)
     protocols.install(app, scoring, settings)
     openapi.install(app)
     return app
@@ -85,7 +113,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(follower.ensure)
     await asyncio.to_thread(detectors.refresh)
     await _first_model(detectors, follower)
-    tasks = [asyncio.create_task(detectors.watch()), asyncio.create_task(follower.attend())]
+    attended = (detectors.watch(), app.state.keys.watch(), follower.attend())
+    tasks = [asyncio.create_task(one) for one in attended]
     try:
         yield
     finally:

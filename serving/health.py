@@ -10,6 +10,7 @@ from serving.cache import Status
 from serving.detectors import Detectors, Served
 from serving.errors import RETRY_SECONDS
 from serving.follower_process import FollowerProcess
+from serving.keys.held import HeldKeys
 
 router = APIRouter(tags=["health"])
 
@@ -60,6 +61,7 @@ def ready(request: Request) -> JSONResponse:
     """
     detectors: Detectors = request.app.state.detectors
     follower: FollowerProcess = request.app.state.follower
+    keys: HeldKeys = request.app.state.keys
     served = detectors.held()
     status = detectors.cache.status()
     answer = Ready(
@@ -67,7 +69,7 @@ def ready(request: Request) -> JSONResponse:
         reason=detectors.why_none() if served is None else None,
         model=None if served is None else _model(served),
         registry="unknown" if status is None else status.registry,
-        notes=_notes(detectors, follower, status),
+        notes=_notes(detectors, follower, keys, status),
     )
     headers = {"Cache-Control": "no-store"}
     if served is None:
@@ -85,12 +87,16 @@ def _model(served: Served) -> ReadyModel:
 UNREACHABLE = "the registry cannot be reached"
 
 
-def _notes(detectors: Detectors, follower: FollowerProcess, status: Status | None) -> list[str]:
+def _notes(
+    detectors: Detectors, follower: FollowerProcess, keys: HeldKeys, status: Status | None
+) -> list[str]:
     notes = []
     if detectors.problem is not None:
         notes.append(f"this worker cannot load what it should serve: {detectors.problem}")
     if follower.problem is not None:
         notes.append(f"nothing follows the model: {follower.problem}")
+    if keys.problem is not None:
+        notes.append(keys.problem)
     if status is None:
         return notes
     if status.registry == "unreachable":
