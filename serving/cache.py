@@ -22,6 +22,7 @@ import msgspec
 
 from kizashi.errors import BundleError, ConfigurationError, KizashiError
 from kizashi.runtime.bundle import Bundle, bundle_files, bundle_hash, load_bundle
+from serving.follower_lock import holder
 
 KEPT_BUNDLES = 5
 """How many bundles stay in the cache: a rollback then needs no download."""
@@ -50,13 +51,16 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What the follower knows; `since` is when it last changed."""
+    """What the follower knows; `since` is when it last changed, `refusals` how many versions it has
+    refused since it started, and `follower` which of all followers says so."""
 
     registry: Literal["reachable", "unreachable", "not used"]
     problem: str | None = None
     refused: Refused | None = None
     notes: list[str] = []
     since: str
+    refusals: int = 0
+    follower: str = ""
 
 
 class Stamp(NamedTuple):
@@ -97,15 +101,25 @@ class Cache:
         return _read(self.pointer_file, Pointer)
 
     def status(self) -> Status | None:
-        """What the follower last said."""
-        return _read(self.status_file, Status)
+        """What the follower last said, None until it has: what one before it said is no longer
+        true of now."""
+        status = _read(self.status_file, Status)
+        return status if status is not None and status.follower == self.follower() else None
 
     def follower_spoke(self) -> bool:
         """Whether the follower that runs has said anything, rather than one before it."""
-        said, locked = stamp(self.status_file), stamp(self.lock_file)
-        return said is not None and locked is not None and said.modified_ns >= locked.modified_ns
+        return self.follower() != "" and self.status() is not None
+
+    def follower(self) -> str:
+        """Which follower holds the lock, or held it last."""
+        try:
+            return holder(self.lock_file)
+        except OSError:
+            return ""
 
     def write_status(self, status: Status) -> None:
+        """Say this as the follower that holds the lock."""
+        status = msgspec.structs.replace(status, follower=self.follower())
         _write(self.status_file, status)
 
     def bundle_folder(self, bundle: str) -> Path:

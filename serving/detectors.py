@@ -79,6 +79,10 @@ class Detectors:
         self.folder = folder
         self.current: Served | None = None
         self.problem: str | None = None
+        self.swapped = 0
+        """How often another version took the place of the one before."""
+        self.failed = 0
+        """How often what the pointer named could not be loaded, each problem once."""
         self._seen: Stamp | None = None
         self._again = -math.inf
         self._looked = False
@@ -154,6 +158,7 @@ class Detectors:
     def _load(self, pointer: Pointer) -> None:
         held = self.current
         if held is not None and held.bundle.hash == pointer.bundle:
+            self.swapped += 1
             self.current, self.problem = Served(held.bundle, pointer), None
             return
         try:
@@ -163,12 +168,14 @@ class Detectors:
         except KizashiError as error:
             self._fail(str(error))
             return
+        self.swapped += held is not None
         self.current, self.problem = served, None
         log.info("serving %s version %s, bundle %.12s", served.name, served.version, pointer.bundle)
 
     def _fail(self, problem: str, *, trace: bool = False) -> None:
         self._again = time.monotonic() + RETRY_SECONDS
         before, self.problem = self.problem, problem
-        if problem != before:  # said once, however often it is tried
+        if problem != before:  # counted and said once, however often it is tried
             kept = "nothing is served" if self.current is None else "the model held before stays"
+            self.failed += 1
             log.error("cannot load the model, %s: %s", kept, problem, exc_info=trace)

@@ -8,6 +8,7 @@ only process of the service that imports MLflow.
 
 import argparse
 import logging
+import logging.config
 import os
 import re
 import sys
@@ -23,6 +24,7 @@ from kizashi.errors import ConfigurationError, KizashiError, RegistryUnreachable
 from kizashi.registry import DEFAULT_NAME, ModelVersion, Registry
 from serving.cache import INCOMING, Cache, Refused, Status, now
 from serving.follower_lock import take_lock
+from serving.logs import hidden, log_config
 from serving.settings import SQLITE, Settings, read_settings
 from serving.sources import FolderSource, Reach, Source, Target
 
@@ -84,6 +86,7 @@ class Follower:
         self.cache = cache
         self._verified: str | None = None
         self._refused: tuple[Target, Refused, float] | None = None
+        self._refusals = 0
         self._status: Status | None = None
         self._written: Status | None = None
         self._unwritable: str | None = None
@@ -104,7 +107,14 @@ class Follower:
             problem = f"unexpected: {error!r}"
             if previous is None or previous.problem != problem:
                 log.exception("the follower met what it did not expect")
-        status = Status(registry=reach, problem=problem, refused=refused, notes=notes, since=now())
+        status = Status(
+            registry=reach,
+            problem=None if problem is None else hidden(problem),
+            refused=refused,
+            notes=notes,
+            since=now(),
+            refusals=self._refusals,
+        )
         return self._say(status)
 
     def _follow(self, target: Target) -> Refused | None:
@@ -121,7 +131,9 @@ class Follower:
         except KizashiError as error:
             if isinstance(error, RegistryUnreachable):
                 raise
-            refusal = Refused(version=target.version, reason=str(error))
+            refusal = Refused(version=target.version, reason=hidden(str(error)))
+            if self._refused is None or self._refused[0] != target:
+                self._refusals += 1
             self._refused = (target, refusal, time.monotonic())
             return refusal
         self._refused = None
@@ -213,11 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.follower", description=__doc__)
     parser.add_argument("--lock", type=int, help="a descriptor that holds the lock (for workers)")
     inherited: int | None = parser.parse_args(arguments).lock
-    logging.basicConfig(format="%(levelname)s:     follower: %(message)s", level=logging.WARNING)
-    log.setLevel(logging.INFO)
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")  # its records come with ours
     try:
         settings = read_settings()
+        logging.config.dictConfig(log_config(settings.log_format))
         follower = follow(settings)
     except ConfigurationError as error:
         log.error("%s", error)

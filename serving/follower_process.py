@@ -78,7 +78,9 @@ class FollowerProcess:
 
     def _start(self, lock: int) -> None:
         """The child inherits the lock, so at no moment do two of them hold it, nor none."""
-        values = {variable(name): str(value) for name, value in self.settings}
+        values = {
+            variable(name): "" if value is None else str(value) for name, value in self.settings
+        }
         environment = os.environ | values | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
             self._process = subprocess.Popen(
