@@ -1,21 +1,18 @@
 """`python -m serving`: the service under uvicorn, as the settings say."""
 
 import argparse
-import copy
 import errno
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any
-
-import uvicorn
-from uvicorn.config import LOGGING_CONFIG
 
 from kizashi.errors import ConfigurationError
+from serving.access import loopback
 from serving.cache import Cache
+from serving.keys.file import CREATE, KeyFile
+from serving.processes import serve
 from serving.settings import Settings, read_settings
 
-GRACE_SECONDS = 10
 EVERYWHERE = {"0.0.0.0", "::"}
 EPILOG = "Settings are environment variables, KIZASHI_PORT=8001 for one; docs/settings.md has all."
 
@@ -24,12 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status; a wrong setting ends with one sentence."""
     parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__, epilog=EPILOG)
     parser.add_argument(
-        "--check", action="store_true", help="only see whether the address can be taken"
+        "--check", action="store_true", help="only see whether the service could start there"
     )
     only_check: bool = parser.parse_args(arguments).check
     try:
         settings = read_settings()
         check_address(settings.host, settings.port)
+        check_keys(settings)
         if not only_check:
             Cache(settings.cache, settings.key).create()
     except ConfigurationError as error:
@@ -41,29 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         serve(settings)
     return 0
-
-
-def serve(settings: Settings) -> None:
-    """Run until a signal ends it; requests under way are answered first."""
-    uvicorn.run(
-        "serving.main:app",
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        access_log=False,
-        log_config=log_config(),
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        server_header=False,
-    )
-
-
-def log_config() -> dict[str, Any]:
-    """Uvicorn's own, without what only its authors need to know, and with the service's own log."""
-    config: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
-    config["loggers"]["uvicorn"]["level"] = "WARNING"
-    config["loggers"]["uvicorn.error"]["level"] = "WARNING"
-    config["loggers"]["serving"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    return config
 
 
 def address(settings: Settings) -> str:
@@ -104,6 +79,26 @@ def check_address(host: str, port: int) -> None:
                 f"port {port} on {host} is taken; end what uses it, or choose another with: "
                 f"{way_out}"
             ) from error
+
+
+def check_keys(settings: Settings) -> None:
+    """See whether nobody is let in whom nobody meant to; raises ConfigurationError with the ways
+    out if not."""
+    keys = KeyFile(settings.keys_file).read()
+    named = "keys_file" in settings.model_fields_set
+    if named and keys is None:
+        raise ConfigurationError(
+            f"KIZASHI_KEYS_FILE is '{settings.keys_file}', and there is no such file; create a key "
+            f"with '{CREATE}', or unset the variable to serve without keys"
+        )
+    if keys or named or settings.allow_anonymous:
+        return
+    found = socket.getaddrinfo(settings.host, settings.port, flags=socket.AI_PASSIVE)
+    if not all(loopback(str(place[0])) for *_, place in found):
+        raise ConfigurationError(
+            f"KIZASHI_HOST is '{settings.host}', which others can reach, and there is no key; "
+            f"create one with '{CREATE}', or let everybody in with KIZASHI_ALLOW_ANONYMOUS=true"
+        )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
@@ -22,6 +23,11 @@ from serving.fast_road import FastRoad
 from serving.follower_process import FollowerProcess
 from serving.keys.held import HeldKeys
 from serving.limits import Limits
+from serving.metrics import endpoint as metrics
+from serving.metrics.counts import Counts
+from serving.metrics.endpoint import of_host, of_worker
+from serving.metrics.publishing import Publisher
+from serving.observed import Observed, Templates, protocol_of, routes_of, too_busy
 from serving.pages import sign_in
 from serving.requests import RequestIds
 from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
@@ -46,10 +52,12 @@ def create_app(settings: Settings) -> FastAPI:
     """
     cache = Cache(settings.cache, settings.key)
     detectors = Detectors(cache, settings.bundle_folder)
-    scoring = Scoring(detectors)
+    counts = Counts(protocol_of, settings.metrics_sources)
+    of_worker(counts, detectors)
+    scoring = Scoring(detectors, [counts])
+    dialects = Dialects(protocols.DIALECTS)
     keys = HeldKeys(settings.keys_file, wanted="keys_file" in settings.model_fields_set)
     limits = Limits(cache.own, settings.workers)
-    dialects = Dialects(protocols.DIALECTS)
     app: FastAPI = FastAPIOffline(
         title="Kizashi",
         description="Anomaly detection for manufacturing sensors.",
@@ -62,6 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.scoring = scoring
     app.state.keys = keys
     app.state.follower = FollowerProcess(settings, cache)
+    app.state.counts = counts
+    app.state.publisher = Publisher(counts, settings.metrics_folder, lambda: of_host(cache))
     errors.install(app, dialects)
     # A layer that is added later stands further out: a request passes them from the bottom up.
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
@@ -85,12 +95,22 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=security.CORS_SENT,
             expose_headers=security.CORS_SHOWN,
         )
+    app.add_middleware(
+        Observed,
+        counts=counts,
+        templates=Templates(lambda: routes_of(app)),
+        busy=Problems(too_busy, dialects),
+        limit=settings.max_concurrent,
+        seconds=settings.body_timeout_seconds,
+        access_log=settings.access_log,
+    )
     app.add_middleware(RequestIds)
     # This answers; what `openapi` declares of the same path comes after it and only documents.
-    batch = BatchEndpoint(scoring, settings.max_body_bytes)
+    batch = BatchEndpoint(scoring, settings.max_body_bytes, settings.max_stream_bytes)
     app.router.routes.insert(0, Route("/anomaly/batch", batch, methods=["POST"]))
     app.include_router(openapi.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(model.router)
     app.include_router(pages.router)
     app.include_router(sign_in.router)
@@ -113,7 +133,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(follower.ensure)
     await asyncio.to_thread(detectors.refresh)
     await _first_model(detectors, follower)
-    attended = (detectors.watch(), app.state.keys.watch(), follower.attend())
+    threads = ThreadPoolExecutor(thread_name_prefix="work")
+    asyncio.get_running_loop().set_default_executor(threads)
+    app.state.counts.queue("threads", threads._work_queue.qsize)
+    attended = (
+        detectors.watch(),
+        app.state.keys.watch(),
+        follower.attend(),
+        app.state.publisher.attend(),
+    )
     tasks = [asyncio.create_task(one) for one in attended]
     try:
         yield

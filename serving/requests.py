@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving import logs
 from serving.errors import MalformedBody, WrongMediaType, invalid, too_large
 
 SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -36,7 +37,8 @@ class RequestIds:
         request_id = header(scope["headers"], b"x-request-id")
         if SANE_ID.fullmatch(request_id) is None:
             request_id = os.urandom(16).hex().encode()
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        name = scope.setdefault("state", {})["request_id"] = request_id.decode()
+        logs.request_id.set(name)  # in this task, and in threads that work for it
 
         async def send_named(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kizashi.errors import ConfigurationError
+from serving.logs import LogFormat
 
 PREFIX = "KIZASHI_"
 REGISTRY_SCHEMES = ("models:/", "runs:/")
@@ -68,6 +69,9 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="a whole number of bytes from 1024")
     ] = 16 * 1024 * 1024
+    max_stream_bytes: Annotated[
+        int, Field(ge=1024, description="a whole number of bytes from 1024")
+    ] = 4 * 1024**3
     keys_file: Path = Field(
         default_factory=lambda values: values["cache"] / "keys.json", description="a file of keys"
     )
@@ -81,6 +85,18 @@ class Settings(BaseSettings):
         AfterValidator(_origins),
         Field(description="none, or origins like https://board.example:3000, with commas between"),
     ] = "none"
+    body_timeout_seconds: Annotated[
+        float, Field(ge=0.1, le=3600, description="a number of seconds from 0.1 to 3600")
+    ] = 30.0
+    max_concurrent: Annotated[
+        int, Field(ge=1, le=100_000, description="a whole number from 1 to 100000")
+    ] = 1000
+    log_format: Annotated[LogFormat, Field(description="auto, json or text")] = "auto"
+    access_log: Annotated[bool, Field(description="true or false")] = False
+    metrics_sources: Annotated[
+        int, Field(ge=0, le=10_000, description="a whole number from 0 to 10000")
+    ] = 100
+    metrics_folder: Annotated[Path | None, Field(description="a folder")] = None
     anomaly_detector_model_id: Annotated[
         str | None, Field(min_length=1, description="the id of a model at Azure Anomaly Detector")
     ] = None
