@@ -2,103 +2,105 @@
 
 For a windowed model the rows are consecutive, and each is judged with those before it: the first
 T - 1 rows have no verdict, and get null.
+
+A body is read, scored and written block by block, so that a long one needs no more memory than a
+short one. The answer waits in a spool until the last row has been read: a bad row in the middle is
+still answered with a status of its own, and a client may send everything before it reads anything.
+
+The work is done in a few threads for all batches together. A thread has a batch only while there is
+something to do, and not for long: slow clients hold none, and long batches take turns.
 """
 
 import asyncio
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from itertools import chain
 
-import msgspec
-import numpy as np
-import numpy.typing as npt
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
-from serving.errors import NotAcceptable
-from serving.requests import header, media_type, read_body
-from serving.rows import read_csv, read_json
-from serving.score import status
-from serving.scoring import Judged, Origin, Scoring
+from serving.accept import accepted
+from serving.errors import WrongMediaType
+from serving.formats import EXTRA, FORMATS, Format
+from serving.formats.rows import BLOCK_BYTES
+from serving.judging import Judging
+from serving.requests import header, media_type, read_blocks
+from serving.scoring import Origin, Scoring
 
-JSON, CSV = b"application/json", b"text/csv"
-FloatArray = npt.NDArray[np.float64]
+THREADS = 2
+"""One reads while another waits for the network's own threads; more only wait for each other."""
+TURN_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True)
 class BatchEndpoint:
-    """The ASGI endpoint; reading and scoring run in a thread, beside the event loop."""
+    """The ASGI endpoint. A body may have `limit` bytes, or `stream_limit` in a format that can be
+    read in pieces."""
 
-    scoring: Scoring
-    limit: int
+    def __init__(self, scoring: Scoring, limit: int, stream_limit: int) -> None:
+        self._scoring = scoring
+        self._limit, self._stream_limit = limit, stream_limit
+        self._threads = ThreadPoolExecutor(THREADS, "batch")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        kind, charset = media_type(scope["headers"], (JSON, CSV))
+        sent, charset = sent_format(scope)
         wanted = accepted(header(scope["headers"], b"accept"))
-        served = self.scoring.held()
+        served = self._scoring.held()
         origin = Origin("batch", scope["state"]["request_id"])
-        body = await read_body(scope, receive, self.limit)
+        limit = self._stream_limit if sent.streams else self._limit
+        job = Judging(self._scoring, served, origin, self._stream_limit)
+        with closing(job):
+            opening = job.open(sent, charset, wanted)
+            async for block, last in read_blocks(scope, receive, limit, BLOCK_BYTES):
+                steps = chain(opening, job.feed(block), job.finish() if last else ())
+                await self._work_off(steps, receive if last else None)
+                opening = iter(())
+            await self._answer(job, (*served.headers, *content(wanted, job.size)), send)
 
-        def answer() -> bytes:
-            contract = served.detector.contract
-            rows_NF = (
-                read_csv(body, charset, contract) if kind == CSV else read_json(body, contract)
-            )
-            scores, statuses = written(self.scoring.many(served, rows_NF, origin))
-            return write_csv(scores, statuses) if wanted == CSV else write_json(scores, statuses)
+    async def _work_off(self, steps: Iterator[None], receive: Receive | None) -> None:
+        """Do the steps in a thread, a turn at a time; once the body has been received, give up
+        when the client does."""
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[Message] | None = None
+        try:
+            while not await loop.run_in_executor(self._threads, _take_a_turn, steps):
+                if gone is None and receive is not None:
+                    gone = asyncio.ensure_future(receive())
+                if gone is not None and gone.done():
+                    raise ClientDisconnect
+        finally:
+            if gone is not None:
+                gone.cancel()
 
-        response = Response(await asyncio.to_thread(answer), media_type=wanted.decode())
-        response.raw_headers.extend(served.headers)
-        await response(scope, receive, send)
-
-
-def accepted(accept: bytes) -> bytes:
-    """The format of the answer that `Accept` prefers, JSON when it does not care.
-
-    Raises NotAcceptable when it wants neither.
-    """
-    weights = dict(_weight(one) for one in accept.lower().split(b",") if one.strip())
-    if not weights:
-        return JSON
-
-    def weight(kind: bytes) -> float:
-        group = kind.split(b"/")[0] + b"/*"
-        return next((weights[one] for one in (kind, group, b"*/*") if one in weights), 0.0)
-
-    best = max((JSON, CSV), key=weight)
-    if weight(best) <= 0:
-        shown = accept[:60].decode("latin-1")
-        raise NotAcceptable(f"Accept is {shown!r}; application/json or text/csv can be written")
-    return best
-
-
-def _weight(one: bytes) -> tuple[bytes, float]:
-    kind, *parameters = (part.strip() for part in one.split(b";"))
-    for parameter in parameters:
-        if parameter.startswith(b"q="):
-            try:
-                return kind, float(parameter[2:])
-            except ValueError:
-                return kind, 0.0
-    return kind, 1.0
+    async def _answer(
+        self, job: Judging, headers: tuple[tuple[bytes, bytes], ...], send: Send
+    ) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        pieces = job.answer()
+        while piece := await asyncio.to_thread(next, pieces, b""):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
 
 
-def written(judged: Judged) -> tuple[list[float | None], list[str | None]]:
-    """Score and status of each row; null for rows before the first whole window."""
-    first = int(np.count_nonzero(np.isnan(judged.score_N)))
-    none: list[None] = [None] * first
-    scores = judged.score_N[first:].tolist()
-    return [*none, *scores], [*none, *map(status, judged.anomaly_N[first:])]
+def _take_a_turn(steps: Iterator[None]) -> bool:
+    """Whether all is done."""
+    end = time.monotonic() + TURN_SECONDS
+    return all(time.monotonic() < end for _ in steps)
 
 
-def write_json(scores: list[float | None], statuses: list[str | None]) -> bytes:
-    """The answer as JSON."""
-    return msgspec.json.encode({"scores": scores, "statuses": statuses})
+def sent_format(scope: Scope) -> tuple[Format, str]:
+    """The format and charset of the body; raises WrongMediaType for one that is not read here."""
+    kind, charset = media_type(scope["headers"], tuple(FORMATS))
+    if not FORMATS[kind].installed:
+        raise WrongMediaType(
+            f"Content-Type is {kind.decode()!r}; to read it, the service needs {EXTRA}"
+        )
+    return FORMATS[kind], charset
 
 
-def write_csv(scores: list[float | None], statuses: list[str | None]) -> bytes:
-    """The answer as CSV; a row without a verdict has two empty cells."""
-    rows = (
-        f"{'' if score is None else repr(score)},{word or ''}\r\n"
-        for score, word in zip(scores, statuses, strict=True)
-    )
-    return "".join(chain(("score,status\r\n",), rows)).encode()
+def content(written: Format, size: int) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that describe the answer."""
+    kind = written.media_type
+    charset = b"; charset=utf-8" if kind.startswith(b"text/") else b""
+    return (b"content-type", kind + charset), (b"content-length", b"%d" % size)

@@ -20,10 +20,10 @@ from starlette.routing import Route
 
 from kizashi.runtime.contract import DataContract
 from serving.errors import Failure, invalid
+from serving.formats import read
 from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, said
 from serving.protocols.values import named, read_rows, require_rows, shown
 from serving.requests import media_type, parse_json
-from serving.rows import read_csv
 from serving.score import status
 from serving.scoring import Scoring
 
@@ -72,7 +72,7 @@ def invoke(asked: Asked) -> Answer:
     contract = asked.served.detector.contract
     kind, charset = media_type(asked.headers, (JSON, CSV))
     if kind == CSV:
-        rows_NF = read_csv(asked.body, charset, contract)
+        rows_NF = read(CSV, asked.body, contract, charset)
     else:
         rows_NF = read_table(parse_json(asked.body), contract)
         require_rows(rows_NF, contract)
