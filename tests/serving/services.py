@@ -1,0 +1,144 @@
+"""The service as it runs: `python -m serving` on a free port, over a bundle folder."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prometheus_client.parser import text_string_to_metric_families
+
+START_SECONDS = 60.0
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+class Running(NamedTuple):
+    """A service that answers."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body, over a connection of its own."""
+        address = f"http://127.0.0.1:{self.port}{path}"
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code, refusal.read().decode()
+
+    def score(self, values: list[float], **more: str) -> dict[str, Any]:
+        """The answer to one row, over a connection of its own."""
+        body = json.dumps({"values": values} | more).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/anomaly", body)
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return dict(json.load(answer))
+
+    def metrics(self) -> Samples:
+        return samples(self.get("/metrics")[1])
+
+    def workers(self) -> list[int]:
+        """The processes that answer, as Linux shows them: those that the first one spawned."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [
+            pid
+            for pid in map(int, children.read_text().split())
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+
+def samples(text: str) -> Samples:
+    """Every sample of an exposition, by its name and labels."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def total(found: Samples, name: str, **labels: str) -> float:
+    """The sum of the samples with this name and these labels, and any others."""
+    return sum(
+        value
+        for (one, of), value in found.items()
+        if one == name and set(labels.items()) <= set(of)
+    )
+
+
+@contextmanager
+def running(bundle: Path, folder: Path, **settings: object) -> Iterator[Running]:
+    """A service over `bundle` that is ready; its cache and log lie in `folder`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    values = {"port": port, "model_uri": bundle, "cache": folder / "cache", "log_format": "json"}
+    environment = {f"KIZASHI_{name.upper()}": str(one) for name, one in (values | settings).items()}
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    log_file = folder / "log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serving"],
+            env=os.environ | path | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+    service = Running(port, process, log_file)
+    try:
+        wait_until(lambda: process.poll() is not None or _ready(service), START_SECONDS)
+        assert process.poll() is None, service.log
+        yield service
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _ready(service: Running) -> bool:
+    try:
+        return service.get("/health/ready")[0] == 200
+    except OSError:
+        return False
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def answer_of(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of the answer that comes over a connection."""
+    response = HTTPResponse(connection)
+    response.begin()
+    return response.status, dict(response.headers), response.read()
+
+
+def keep_alive(service: Running) -> HTTPConnection:
+    """A connection for many requests."""
+    return HTTPConnection("127.0.0.1", service.port, timeout=10)
