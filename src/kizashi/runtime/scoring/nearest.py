@@ -28,7 +28,8 @@ LEAST = 1e-3
 """Of the spacing: smaller distances count as this, so that a repeated window has a logarithm."""
 KNEE = 3.0
 """Scaled values beyond it are compressed once more: one wild value must not rule a distance."""
-VALUES_AT_ONCE = 2**22
+VALUES_AT_ONCE = 2**18
+"""Windows times prototypes in one piece: as many as stay in a processor's cache."""
 PER_VALUE, FEWEST, MOST = 256, 2_000, 5_000
 SAME = 1e-10
 """A window and a prototype whose squared distance is no larger are the same but for rounding."""
@@ -175,6 +176,8 @@ class NearestNormal(Scorer):
         count = min(NEIGHBOURS, len(kept_PV) - (leave_out is not None))
         nearest_BK = np.empty((len(windows_BV), count), dtype=np.intp)
         for piece in _pieces(len(windows_BV), len(kept_PV)):
+            # The product and then the difference, as for a single window, or near ties would fall
+            # otherwise there.
             closeness_BP = windows_BV[piece] @ self._turned_VP
             closeness_BP -= self._half_square_P
             if leave_out is not None:
