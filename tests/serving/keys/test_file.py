@@ -1,7 +1,6 @@
 """The file of keys, and what is in it."""
 
 import json
-import os
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
@@ -87,7 +86,8 @@ def test_keys_made_at_the_same_time_are_all_kept(file: KeyFile) -> None:
     for thread in threads:
         thread.join()
     assert {record.id for record in file.read() or []} == {record.id for record in made}
-    assert sorted(os.listdir(file.path.parent)) == ["keys.json", "keys.json.lock"]
+    names = sorted(one.name for one in file.path.parent.iterdir())
+    assert names == ["keys.json", "keys.json.lock"]
 
 
 @pytest.mark.parametrize(
