@@ -123,7 +123,8 @@ def judge(alarm: Alarm, rule: Rule, wrong: bool, now: float, *, may_begin: bool 
     normal ones in a row; without `may_begin` (a machine that warms up) verdicts only count."""
     bits = (alarm.bits << 1 | wrong) & ((1 << rule.of) - 1)
     normals = 0 if wrong else min(alarm.normals + 1, rule.end)
-    alarm, steps = _with(alarm, bits=bits, normals=normals), []
+    alarm = _with(alarm, bits=bits, normals=normals)
+    steps: list[Step] = []
     if not alarm.wrong and wrong and may_begin and bits.bit_count() >= rule.begin:
         alarm, steps = _begin(alarm, rule, now)
     elif alarm.wrong and normals >= rule.end:

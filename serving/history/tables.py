@@ -79,8 +79,8 @@ models = Table(
     UniqueConstraint("bundle", "name", "version", "threshold", name="one_model"),
 )
 
-# Without foreign keys, as trends: the writer has just looked both ids up, and to check each row costs
-# more than to insert it.
+# Without foreign keys, as trends: the writer has just looked both ids up, and to check each row
+# costs more than to insert it.
 verdicts = Table(
     "verdicts",
     metadata,

@@ -1,0 +1,289 @@
+"""What an alarm's steps write, in one transaction: its row, its occurrences, the audit, the outbox.
+
+An occurrence is one time that an alarm began, until it ended. Whoever changes an alarm holds its
+row, so that processes and hosts which share the database share one alarm.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection, and_, insert, select, update
+
+from serving.alarms.machine import HIDDEN, Alarm, Moved, Step
+from serving.alarms.rules import Kind, Priority, SourceRules
+from serving.history.record import MICROSECONDS
+from serving.history.tables import alarms, audit, models, occurrences, outbox
+
+SERVICE = "kizashi"
+"""Who did what no person did."""
+
+
+@dataclass(slots=True)
+class Held:
+    """An alarm whose row this transaction holds."""
+
+    id: int
+    source_id: int
+    source: str
+    kind: Kind
+    alarm: Alarm
+    since: int
+    occurrence_id: int | None
+    stored: Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is said of the moment: when (the row's own time), how bad, which sensor, which model."""
+
+    time: int
+    reason: str = ""
+    score: float | None = None
+    severity: float | None = None
+    sensor: str | None = None
+    model_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who or what moved the alarm, when, and why."""
+
+    at: int
+    why: str
+    who: str = SERVICE
+    request_id: str | None = None
+    until: int | None = None
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """What a notification is made of; times are microseconds since 1970, UTC."""
+
+    key: str
+    event: str
+    at: int
+    source: str
+    kind: str
+    state: str
+    before: str
+    priority: str
+    alarm_id: int
+    audit_id: int
+    occurrence_id: int | None = None
+    began: int | None = None
+    ended: int | None = None
+    severity: float | None = None
+    score: float | None = None
+    threshold: float | None = None
+    sensor: str | None = None
+    reason: str = ""
+    who: str = SERVICE
+    why: str = ""
+    until: int | None = None
+    model: str | None = None
+    version: str | None = None
+    begins: int = 0
+
+
+def hold(
+    connection: Connection, source_id: int, source: str, kinds: Iterable[Kind] | None = None
+) -> dict[Kind, Held]:
+    """The alarms of a source that there are, their rows locked until the transaction ends."""
+    query = select(alarms).where(alarms.c.source_id == source_id).order_by(alarms.c.id)
+    if kinds is not None:
+        query = query.where(alarms.c.kind.in_(tuple(kinds)))
+    return {row.kind: _held(row, source) for row in connection.execute(query.with_for_update())}
+
+
+def create(connection: Connection, source_id: int, source: str, kind: Kind, at: int) -> Held:
+    """A new alarm, normal; there must be none of this source and kind."""
+    alarm = Alarm()
+    values = {"source_id": source_id, "kind": kind, "state": alarm.state, "since": at}
+    made = connection.execute(insert(alarms), values | {"alarm": _json(alarm)})
+    identity = made.inserted_primary_key
+    assert identity is not None
+    return Held(identity[0], source_id, source, kind, alarm, at, None, alarm)
+
+
+def take(
+    connection: Connection, held: Held, moved: Moved, rules: SourceRules, by: By, facts: Facts
+) -> list[Step]:
+    """Take the steps of `moved`, and write down all that follows from them; `save` comes after."""
+    before, (held.alarm, steps) = held.alarm, moved
+    for step in steps:
+        if step.after != step.before:
+            held.since = by.at
+        _occurrence(connection, held, step, rules.priority(held.kind), by, facts)
+        audit_id = _audit(connection, held, step, by)
+        if not (step.before in HIDDEN and step.after in HIDDEN):
+            _outbox(connection, held, step, rules.priority(held.kind), by, audit_id)
+    if held.alarm.repeats > before.repeats:
+        _change(connection, held, begins=occurrences.c.begins + 1)
+    return steps
+
+
+def save(connection: Connection, held: Held) -> None:
+    """Write the row, if there is anything new in it."""
+    if held.alarm == held.stored:
+        return
+    connection.execute(
+        update(alarms).where(alarms.c.id == held.id),
+        {
+            "state": held.alarm.state,
+            "since": held.since,
+            "alarm": _json(held.alarm),
+            "due": _microseconds(_due(held.alarm)),
+            "occurrence_id": held.occurrence_id,
+        },
+    )
+    held.stored = held.alarm
+
+
+def worsen(connection: Connection, held: Held, rows: int, worst: Facts) -> None:
+    """More wrong rows in the occurrence that goes on; it keeps the worst of them."""
+    if held.occurrence_id is None or not rows:
+        return
+    found = connection.execute(
+        select(occurrences.c.severity, occurrences.c.score, occurrences.c.sensor).where(
+            occurrences.c.id == held.occurrence_id
+        )
+    ).one()
+    values: dict[str, object] = {"rows": occurrences.c.rows + rows}
+    if worst.score is not None and (found.score is None or worst.score > found.score):
+        severity = max(worst.severity or 0.0, found.severity or 0.0)
+        values |= {"score": worst.score, "severity": severity}
+        values["sensor"] = worst.sensor or found.sensor
+    _change(connection, held, **values)
+
+
+def _due(alarm: Alarm) -> float | None:
+    """When someone has to look at it again although no row comes; chattering as soon as can be."""
+    return alarm.ended if alarm.chattering and not alarm.wrong else alarm.due
+
+
+def _held(row: object, source: str) -> Held:
+    alarm = msgspec.json.decode(row.alarm, type=Alarm)  # type: ignore[attr-defined]
+    return Held(
+        row.id, row.source_id, source, row.kind, alarm, row.since, row.occurrence_id, alarm  # type: ignore[attr-defined]
+    )  # fmt: skip
+
+
+def _occurrence(
+    connection: Connection, held: Held, step: Step, priority: Priority, by: By, facts: Facts
+) -> None:
+    if step.event == "began":
+        made = connection.execute(
+            insert(occurrences),
+            {
+                "alarm_id": held.id,
+                "source_id": held.source_id,
+                "kind": held.kind,
+                "priority": priority,
+                "began": facts.time,
+                "begins": 1,
+                "chattering": 0,
+                "rows": 0,
+                "severity": facts.severity,
+                "score": facts.score,
+                "sensor": facts.sensor,
+                "reason": facts.reason,
+                "model_id": facts.model_id,
+                "request_id": by.request_id,
+            },
+        )
+        assert made.inserted_primary_key is not None
+        held.occurrence_id = made.inserted_primary_key[0]
+    elif step.event == "ended":
+        _change(connection, held, ended=facts.time)
+    elif step.event == "chattering":
+        begins = len(held.alarm.begins)
+        _change(connection, held, chattering=1, begins=begins)
+    elif step.event == "acknowledged":
+        # All that were left unacknowledged: the alarm's state is of the alarm, not of one of them.
+        open_ones = and_(occurrences.c.alarm_id == held.id, occurrences.c.acknowledged.is_(None))
+        values = {"acknowledged": by.at, "acknowledged_by": by.who, "comment": by.why}
+        connection.execute(update(occurrences).where(open_ones), values)
+
+
+def _change(connection: Connection, held: Held, **values: object) -> None:
+    mine = occurrences.c.id == held.occurrence_id
+    connection.execute(update(occurrences).where(mine).values(**values))
+
+
+def _audit(connection: Connection, held: Held, step: Step, by: By) -> int:
+    made = connection.execute(
+        insert(audit),
+        {
+            "at": by.at,
+            "alarm_id": held.id,
+            "occurrence_id": held.occurrence_id,
+            "event": step.event,
+            "from_state": step.before,
+            "to_state": step.after,
+            "who": by.who,
+            "why": by.why,
+            "request_id": by.request_id,
+            "until": by.until,
+        },
+    )
+    assert made.inserted_primary_key is not None
+    return int(made.inserted_primary_key[0])
+
+
+def _outbox(
+    connection: Connection, held: Held, step: Step, priority: Priority, by: By, audit_id: int
+) -> None:
+    found = connection.execute(
+        select(occurrences, models.c.name, models.c.version, models.c.threshold)
+        .outerjoin(models, occurrences.c.model_id == models.c.id)
+        .where(occurrences.c.id == held.occurrence_id)
+    ).first()
+    payload = Payload(
+        key=uuid.uuid4().hex,
+        event=step.event,
+        at=by.at,
+        source=held.source,
+        kind=held.kind,
+        state=step.after,
+        before=step.before,
+        priority=priority,
+        alarm_id=held.id,
+        audit_id=audit_id,
+        who=by.who,
+        why=by.why,
+        until=by.until,
+    )
+    if found is not None:
+        payload = msgspec.structs.replace(
+            payload,
+            occurrence_id=found.id,
+            began=found.began,
+            ended=found.ended,
+            severity=found.severity,
+            score=found.score,
+            threshold=found.threshold,
+            sensor=found.sensor,
+            reason=found.reason,
+            model=found.name,
+            version=found.version,
+            begins=found.begins,
+        )
+    connection.execute(
+        insert(outbox),
+        {
+            "key": payload.key,
+            "created": by.at,
+            "event": step.event,
+            "source": held.source,
+            "payload": msgspec.json.encode(payload).decode(),
+        },
+    )
+
+
+def _json(alarm: Alarm) -> str:
+    return msgspec.json.encode(alarm).decode()
+
+
+def _microseconds(time: float | None) -> int | None:
+    return None if time is None else round(time * MICROSECONDS)

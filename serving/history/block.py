@@ -1,0 +1,196 @@
+"""Records that wait become blocks: rows of one source and one model, in the order they came."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import msgspec
+import numpy as np
+
+from kizashi.errors import KizashiError
+from kizashi.runtime.detector import Verdicts
+from serving.detectors import Served
+from serving.history.record import (
+    MICROSECONDS,
+    Batch,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Record,
+    Row,
+    source_of,
+    time_of,
+)
+from serving.history.tables import ANOMALY, ARRIVAL, MISSING, OUT_OF_RANGE
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Detail(msgspec.Struct, frozen=True):
+    """What is said of an anomaly: each sensor's share, and the value that was expected of it, in
+    the order of the model's sensors."""
+
+    share: list[float]
+    expected: list[float]
+
+
+@dataclass(slots=True)
+class Block:
+    """Consecutive rows of one source that one model judged."""
+
+    served: Served
+    source: str
+    time_N: IntArray
+    arrived_N: IntArray
+    values_NF: FloatArray
+    score_N: FloatArray
+    flags_N: IntArray
+    request_ids: Sequence[str]
+    protocol: str
+    batch: bool
+    live: bool
+    """Whether a named machine may have sent it just now: what nobody in particular sends as one
+    file is kept, and says nothing of how any machine is."""
+    details: dict[int, Detail] = field(default_factory=dict)
+
+    @property
+    def anomaly_N(self) -> BoolArray:
+        """Which rows are anomalies."""
+        anomaly_N: BoolArray = (self.flags_N & ANOMALY) != 0
+        return anomaly_N
+
+    def p_values(self) -> list[float]:
+        """Of each row."""
+        return [float(one) for one in self.served.detector.calibration.p_value(self.score_N)]
+
+    def severities(self) -> list[float | None]:
+        """Of each anomaly; None of normal rows."""
+        anomalies = np.flatnonzero(self.anomaly_N)
+        found: list[float | None] = [None] * len(self.score_N)
+        if len(anomalies):
+            severe = self.served.detector.calibration.severity(self.score_N[anomalies])
+            for index, severity in zip(anomalies.tolist(), severe.tolist(), strict=True):
+                found[index] = severity
+        return found
+
+    def values(self) -> Iterator[str]:
+        """Each row as JSON; a missing value is null."""
+        return (_encode(row).decode() for row in self.values_NF.tolist())
+
+    def sensor(self, index: int) -> tuple[str, float] | None:
+        """The sensor that contributes most to this anomaly, and its share."""
+        detail = self.details.get(index)
+        if detail is None or not detail.share:
+            return None
+        most = max(range(len(detail.share)), key=detail.share.__getitem__)
+        return self.served.detector.contract.names[most], detail.share[most]
+
+
+def blocks_of(records: Iterable[Record]) -> dict[str, list[Block]]:
+    """The blocks of each source, in the order of their arrival; anomalies are explained."""
+    found: dict[str, list[Block]] = {}
+    singles: dict[str, list[Row]] = {}
+    for record in records:
+        name = source_of(record.origin)
+        if isinstance(record, Row):
+            singles.setdefault(name, []).append(record)
+        else:
+            found.setdefault(name, []).append(_of_batch(record, name))
+    for name, rows in singles.items():
+        for _, one_model in groupby(rows, key=lambda row: id(row.served)):
+            found.setdefault(name, []).append(_of_rows(list(one_model), name))
+    for blocks in found.values():
+        blocks.sort(key=lambda block: int(block.arrived_N[0]))
+    return found
+
+
+def _of_rows(rows: list[Row], name: str) -> Block:
+    served = rows[0].served
+    arrived_N = np.array([round(row.arrived * MICROSECONDS) for row in rows], dtype=np.int64)
+    told = [
+        None if row.origin.timestamp is None else time_of(row.origin.timestamp, int(arrived))
+        for row, arrived in zip(rows, arrived_N, strict=True)
+    ]
+    time_N = np.array(
+        [arrived if time is None else time for time, arrived in zip(told, arrived_N, strict=True)],
+        dtype=np.int64,
+    )
+    values_NF = np.array([row.values for row in rows], dtype=np.float64)
+    flags_N = _flags(served, values_NF, np.array([row.anomaly for row in rows]))
+    flags_N |= np.array([ARRIVAL if time is None else 0 for time in told], dtype=np.int64)
+    block = Block(
+        served,
+        name,
+        time_N,
+        arrived_N,
+        values_NF,
+        np.array([row.score for row in rows]),
+        flags_N,
+        [row.origin.request_id for row in rows],
+        rows[0].origin.protocol,
+        batch=False,
+        live=True,
+    )
+    open_windows = []
+    for index, row in enumerate(rows):
+        if row.verdicts is not None:
+            block.details[index] = _detail(row.verdicts, 0)
+        elif row.window is not None:
+            open_windows.append((index, row.window))
+    _explain(block, open_windows)
+    return block
+
+
+def _of_batch(batch: Batch, name: str) -> Block:
+    count = len(batch.score_N)
+    arrived = round(batch.arrived * MICROSECONDS)
+    time = time_of(batch.origin.timestamp, arrived)
+    flags_N = _flags(batch.served, batch.values_NF, batch.anomaly_N)
+    if time is None:
+        flags_N |= ARRIVAL
+    block = Block(
+        batch.served,
+        name,
+        np.full(count, arrived if time is None else time, dtype=np.int64),
+        np.full(count, arrived, dtype=np.int64),
+        batch.values_NF,
+        batch.score_N,
+        flags_N,
+        [batch.origin.request_id] * count,
+        batch.origin.protocol,
+        batch=True,
+        live=batch.origin.source is not None,
+    )
+    if batch.verdicts is not None:
+        block.details = {int(row): _detail(batch.verdicts, int(row)) for row in batch.loudest}
+    else:
+        _explain(block, list(zip(batch.loudest.tolist(), batch.windows_BTF, strict=True)))
+    return block
+
+
+def _flags(served: Served, values_NF: FloatArray, anomaly_N: BoolArray) -> IntArray:
+    flags_N = np.where(anomaly_N, ANOMALY, 0).astype(np.int64)
+    flags_N[np.isnan(values_NF).any(axis=1)] |= MISSING
+    flags_N[served.detector.contract.out_of_range(values_NF).any(axis=1)] |= OUT_OF_RANGE
+    return flags_N
+
+
+def _explain(block: Block, windows: list[tuple[int, FloatArray]]) -> None:
+    """Judge anomalies again, for what is to be said of them: together, as that is cheap."""
+    if not windows:
+        return
+    try:
+        verdicts = block.served.detector.judge(np.stack([window for _, window in windows]))
+    except (KizashiError, ValueError):  # it was judged before; without shares it is kept as well
+        return
+    for place, (index, _) in enumerate(windows):
+        block.details[index] = _detail(verdicts, place)
+
+
+def _detail(verdicts: Verdicts, place: int) -> Detail:
+    share, expected = verdicts.contribution_BF[place], verdicts.expected_BF[place]
+    return Detail(
+        [float(f"{one:.4g}") for one in share.tolist()],
+        [one if not math.isfinite(one) else float(f"{one:.7g}") for one in expected.tolist()],
+    )

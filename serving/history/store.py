@@ -1,0 +1,269 @@
+"""What one group of records does to the database, in one transaction."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from sqlalchemy import Connection, insert, select, update
+
+from serving.alarms.rules import Rules
+from serving.alarms.watch import Watch
+from serving.detectors import Served
+from serving.history import trends
+from serving.history.block import Block, blocks_of
+from serving.history.clock import late
+from serving.history.database import Database, insert_rows
+from serving.history.quality import Quality
+from serving.history.record import MICROSECONDS, BoolArray, Record
+from serving.history.tables import LATE, STUCK, batches, models, sources, verdicts
+
+Kept = Literal["anomalies", "full"]
+COLUMNS = (
+    "source_id",
+    "time",
+    "arrived",
+    "model_id",
+    "score",
+    "p_value",
+    "flags",
+    "values",
+    "request_id",
+    "severity",
+    "detail",
+    "batch_id",
+    "position",
+)
+INTERVAL_WEIGHT = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class Store:
+    """Writes groups; remembers ids that are committed, as they never change."""
+
+    def __init__(self, database: Database, rules: Rules, kept: Kept = "anomalies") -> None:
+        self.database = database
+        self.rules = rules
+        self.kept = kept
+        self._models: dict[tuple[str, str, str, float], int] = {}
+
+    def write(self, records: list[Record]) -> None:
+        """Commit the records, with the alarms that come of them; raises HistoryUnavailable."""
+        # Explaining anomalies takes a model's run: it is done before the database is held.
+        by_source = blocks_of(records)
+        found: dict[tuple[str, str, str, float], int] = {}
+        with self.database.write() as connection:
+            for name in sorted(by_source):
+                _Source(connection, self, name, by_source[name], found).write()
+        self._models |= found
+
+    def model_id(
+        self, connection: Connection, served: Served, found: dict[tuple[str, str, str, float], int]
+    ) -> int:
+        """The model's row; `found` keeps it until this transaction is committed."""
+        detector = served.detector
+        key = (served.name, served.version, served.bundle.hash, detector.threshold.value)
+        identity = self._models.get(key) or found.get(key)
+        if identity is not None:
+            return identity
+        names = ("name", "version", "bundle", "threshold")
+        values = dict(zip(names, key, strict=True))
+        query = select(models.c.id)
+        for name, value in values.items():
+            query = query.where(models.c[name] == value)
+        identity = connection.execute(query).scalar()
+        if identity is None:
+            sensors = [{"name": one.name, "unit": one.unit} for one in detector.contract.sensors]
+            told: dict[str, Any] = {"sensors": msgspec.json.encode(sensors).decode()}
+            made = connection.execute(insert(models), values | told)
+            assert made.inserted_primary_key is not None
+            identity = int(made.inserted_primary_key[0])
+        found[key] = identity
+        return identity
+
+
+@dataclass(slots=True)
+class _Source:
+    """The blocks of one source in one transaction."""
+
+    connection: Connection
+    store: Store
+    name: str
+    blocks: list[Block]
+    found: dict[tuple[str, str, str, float], int]
+
+    def write(self) -> None:
+        state = self._state()
+        rules = self.store.rules.of(self.name)
+        watch: Watch | None = None
+        for block in self.blocks:
+            model_id = self.store.model_id(self.connection, block.served, self.found)
+            severities = block.severities()
+            if not block.live:
+                self._verdicts(state["id"], model_id, block, severities)
+                continue
+            after_pause = rules.warm_up.after_pause * MICROSECONDS
+            first = int(block.arrived_N[0])
+            if not state["rows"] or first - state["arrived"] >= after_pause:
+                state["warm_until"] = first + round(rules.warm_up.seconds * MICROSECONDS)
+            late_N = late(state["newest"], state["on_time"], block.time_N, block.arrived_N)
+            block.flags_N[late_N] |= LATE
+            stuck_NF = self._stuck(state, block, ~late_N, rules.data_quality.stuck)
+            self._verdicts(state["id"], model_id, block, severities)
+            trends.add(
+                self.connection,
+                state["id"],
+                model_id,
+                block.time_N,
+                block.score_N,
+                block.anomaly_N,
+                block.values_NF,
+            )
+            if watch is None:
+                watch = Watch(self.connection, rules, state["id"], self.name)
+            names = block.served.detector.contract.names
+
+            def stuck(
+                index: int,
+                names: tuple[str, ...] = names,
+                stuck_NF: BoolArray = stuck_NF,
+            ) -> str | None:
+                return names[int(np.argmax(stuck_NF[index]))]
+
+            watch.rows(block, severities, model_id, stuck, state["warm_until"])
+            _advance(state, block, severities, model_id, ~late_N)
+        if watch is not None:
+            watch.save()
+            values = {name: value for name, value in state.items() if name not in ("id", "name")}
+            self.connection.execute(update(sources).where(sources.c.id == state["id"]), values)
+
+    def _state(self) -> dict[str, Any]:
+        """The source's row, held; made for a source that is heard of for the first time."""
+        query = select(sources).where(sources.c.name == self.name).with_for_update()
+        found = self.connection.execute(query).mappings().first()
+        if found is not None:
+            return dict(found)
+        first = self.blocks[0]
+        time, arrived = int(first.time_N[0]), int(first.arrived_N[0])
+        state: dict[str, Any] = {
+            "name": self.name,
+            "first_time": time,
+            "newest": time,
+            "arrived": arrived,
+            "on_time": arrived,
+            "warm_until": 0,
+            "rows": 0,
+            "interval": 0.0,
+        }
+        made = self.connection.execute(insert(sources), state)
+        assert made.inserted_primary_key is not None
+        nothing = dict.fromkeys(("score", "anomaly", "severity", "model_id", "quality"))
+        return state | nothing | {"id": made.inserted_primary_key[0]}
+
+    def _stuck(
+        self, state: dict[str, Any], block: Block, on_time_N: BoolArray, rows: int
+    ) -> BoolArray:
+        stuck_NF = np.zeros(block.values_NF.shape, dtype=np.bool_)
+        if on_time_N.any():
+            quality = Quality.read(state["quality"], block.values_NF.shape[1])
+            stuck_NF[on_time_N] = quality.stuck(block.values_NF[on_time_N], rows)
+            state["quality"] = quality.write()
+            block.flags_N[stuck_NF.any(axis=1)] |= STUCK
+        return stuck_NF
+
+    def _verdicts(
+        self, source_id: int, model_id: int, block: Block, severities: list[float | None]
+    ) -> None:
+        batch_id = self._batch(source_id, model_id, block) if block.batch else None
+        anomaly_N = block.anomaly_N
+        everything = not block.batch or self.store.kept == "full"
+        rows = [
+            (
+                source_id,
+                time,
+                arrived,
+                model_id,
+                score,
+                p_value,
+                flags,
+                values,
+                block.request_ids[index],
+                severities[index],
+                _json(block, index),
+                batch_id,
+                index if block.batch else None,
+            )
+            for index, (time, arrived, score, p_value, flags, values) in enumerate(
+                zip(
+                    block.time_N.tolist(),
+                    block.arrived_N.tolist(),
+                    block.score_N.tolist(),
+                    block.p_values(),
+                    block.flags_N.tolist(),
+                    block.values(),
+                    strict=True,
+                )
+            )
+            if everything or anomaly_N[index]
+        ]
+        insert_rows(self.connection, verdicts, COLUMNS, rows)
+
+    def _batch(self, source_id: int, model_id: int, block: Block) -> int:
+        made = self.connection.execute(
+            insert(batches),
+            {
+                "source_id": source_id,
+                "time": int(block.time_N[0]),
+                "arrived": int(block.arrived_N[0]),
+                "model_id": model_id,
+                "protocol": block.protocol,
+                "request_id": block.request_ids[0],
+                "rows": len(block.score_N),
+                "anomalies": int(np.count_nonzero(block.anomaly_N)),
+                "score_mean": float(block.score_N.mean()),
+                "score_max": float(block.score_N.max()),
+            },
+        )
+        assert made.inserted_primary_key is not None
+        return int(made.inserted_primary_key[0])
+
+
+def _advance(
+    state: dict[str, Any],
+    block: Block,
+    severities: list[float | None],
+    model_id: int,
+    on_time_N: BoolArray,
+) -> None:
+    """What the source's row says after this block; late rows only count."""
+    last = int(block.arrived_N[-1])
+    gap = (last - state["arrived"]) / MICROSECONDS / len(block.score_N)
+    if state["rows"] and gap >= 0:
+        before = state["interval"]
+        # A pause says little of how often a source sends, so it may only lengthen it so far.
+        gap = min(gap, 10 * before) if before else gap
+        state["interval"] = (
+            (1 - INTERVAL_WEIGHT) * before + INTERVAL_WEIGHT * gap if before else gap
+        )
+    state["rows"] += len(block.score_N)
+    state["arrived"] = max(state["arrived"], last)
+    if not on_time_N.any():
+        return
+    newest = int(np.flatnonzero(on_time_N)[-1])
+    on_time = block.time_N[on_time_N]
+    state["on_time"] = int(block.arrived_N[newest])
+    put_back = int(on_time.max()) < state["newest"] - 60 * MICROSECONDS
+    state["newest"] = int(on_time.max()) if put_back else max(state["newest"], int(on_time.max()))
+    state |= {
+        "score": float(block.score_N[newest]),
+        "anomaly": int(block.anomaly_N[newest]),
+        "severity": severities[newest],
+        "model_id": model_id,
+    }
+
+
+def _json(block: Block, index: int) -> str | None:
+    detail = block.details.get(index)
+    return None if detail is None else msgspec.json.encode(detail).decode()

@@ -1,0 +1,198 @@
+"""The one writer of this worker: a thread that commits what waits, in groups.
+
+A commit waits for the disk, whatever it holds; so what arrives during one goes into the next,
+together. Normal rows wait for half a second at most, so that they are written many at a time.
+"""
+
+import atexit
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from serving.errors import HistoryUnavailable
+from serving.history.record import Batch, Record, Row
+from serving.history.store import Store
+
+LAG_SECONDS = 0.5
+MOST_WAITING = 50_000
+"""Rows; about 30 MB. Beyond it normal rows are counted and let go."""
+MOST_WAITING_BATCH_ROWS = 2_000_000
+GROUP = 2000
+RETRY_SECONDS = 1.0
+CLOSE_SECONDS = 8.0
+
+log = logging.getLogger(__name__)
+
+
+class Writer:
+    """A bounded queue and its thread, which starts with the first record.
+
+    `written`, `dropped` and `failures` count rows written, normal rows that there was no room for,
+    and groups that could not be committed; `depth` is how many records wait.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.written = 0
+        self.dropped = 0
+        self.failures = 0
+        self.problem: str | None = None
+        """Why the last group could not be committed; None once one could."""
+        self.lag = 0.0
+        """How old the oldest row of the last group was when it was committed, in seconds."""
+        self._queue: deque[Record] = deque()
+        self._batch_rows = 0
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def depth(self) -> int:
+        """How many records wait."""
+        return len(self._queue)
+
+    def put(self, record: Record, *, soon: bool = False) -> None:
+        """Leave a normal record; it is dropped, and counted, when the queue is full."""
+        if len(self._queue) >= MOST_WAITING or (
+            isinstance(record, Batch) and not self._room(record)
+        ):
+            self.dropped += len(record.score_N) if isinstance(record, Batch) else 1
+            return
+        self._queue.append(record)
+        if soon:
+            self._wake.set()
+        if self._thread is None:
+            self.start()
+
+    def put_anomaly(self, record: Record) -> None:
+        """Leave what must be kept; its promise is broken at once where there is no room."""
+        assert record.kept is not None
+        if len(self._queue) >= 2 * MOST_WAITING or self._closed:
+            record.kept.set_exception(HistoryUnavailable(self.problem or "too much waits"))
+            return
+        if isinstance(record, Batch):
+            self._room(record)
+        self._queue.append(record)
+        self._wake.set()
+        if self._thread is None:
+            self.start()
+
+    def start(self) -> None:
+        """Start the thread; once."""
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+
+    def close(self) -> None:
+        """Write what waits, then end; what cannot be written by then is counted as dropped."""
+        self._closed = True
+        self._wake.set()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(CLOSE_SECONDS)
+        atexit.unregister(self.close)
+        if self._queue:
+            log.error("history: %d records could not be written before the end", len(self._queue))
+        self.store.database.dispose()
+
+    def _room(self, batch: Batch) -> bool:
+        with self._lock:
+            if batch.kept is None and self._batch_rows > MOST_WAITING_BATCH_ROWS:
+                return False
+            self._batch_rows += len(batch.score_N)
+            return True
+
+    def _run(self) -> None:
+        while not (self._closed and not self._queue):
+            self._wake.wait(LAG_SECONDS)
+            self._wake.clear()
+            while self._queue:
+                group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
+                if not self._write(group) and not self._try_again(group):
+                    break
+
+    def _try_again(self, group: list[Record]) -> bool:
+        """After a failure: normal rows go back to where they stood; whether to go on at once."""
+        normal = [record for record in group if record.kept is None]
+        room = max(0, MOST_WAITING - len(self._queue))
+        self.dropped += _rows(normal[room:])
+        self._queue.extendleft(reversed(normal[:room]))
+        if self._closed:
+            self.dropped += _rows(self._queue)
+            self._queue.clear()
+            return False
+        # Anomalies that come meanwhile are tried at once: each asks whether it works again.
+        self._wake.wait(RETRY_SECONDS)
+        return False
+
+    def _write(self, group: list[Record]) -> bool:
+        try:
+            self.store.write(group)
+        except HistoryUnavailable as error:
+            if isinstance(error.__cause__, SQLAlchemyError) and _of_a_row(error.__cause__):
+                return self._one_by_one(group)
+            self._failed(group, error)
+            return False
+        except Exception as error:  # the writer must outlive what it cannot foresee
+            log.exception("history: what cannot be written")
+            if len(group) > 1:
+                return self._one_by_one(group)
+            self._settle(group, HistoryUnavailable(f"unexpected: {error!r}"))
+            self.dropped += _rows(group)
+            return True
+        if self.problem is not None:
+            log.info("history: written again")
+        self.problem = None
+        self.lag = time.time() - group[0].arrived
+        self.written += _rows(group)
+        self._settle(group, None)
+        return True
+
+    def _one_by_one(self, group: list[Record]) -> bool:
+        """One record that no database takes must not keep the others out."""
+        if len(group) == 1:
+            log.error("history: a record that cannot be written: %s", group[0].origin)
+            self.dropped += _rows(group)
+            self._settle(group, HistoryUnavailable("the database does not take it"))
+            return True
+        half = len(group) // 2
+        for part in (group[:half], group[half:]):
+            if not self._write(part):
+                self._try_again(part)
+        return True
+
+    def _failed(self, group: list[Record], error: HistoryUnavailable) -> None:
+        self.failures += 1
+        if self.problem is None:
+            log.error("history: %s", error)
+        self.problem = str(error)
+        self._settle(group, error)
+
+    def _settle(self, group: list[Record], error: HistoryUnavailable | None) -> None:
+        for record in group:
+            if isinstance(record, Batch) and (error is None or record.kept is not None):
+                with self._lock:
+                    self._batch_rows -= len(record.score_N)
+            if record.kept is None or record.kept.done():
+                continue
+            if not record.kept.set_running_or_notify_cancel():
+                continue
+            if error is None:
+                record.kept.set_result(None)
+            else:
+                record.kept.set_exception(error)
+
+
+def _rows(records: Iterable[Record]) -> int:
+    return sum(1 if isinstance(record, Row) else len(record.score_N) for record in records)
+
+
+def _of_a_row(error: SQLAlchemyError) -> bool:
+    """Whether it is the data that the database refuses, rather than to work at all."""
+    return type(error).__name__ in ("DataError", "IntegrityError", "StatementError")
