@@ -94,7 +94,7 @@ class DenoisingEnsemble(Autoencoder):
                 hidden = nn.functional.silu(hidden)
                 hidden = nn.functional.linear(hidden, weight[member].T, bias_M1V[member, 0])
             rebuilt.append(hidden)
-        return torch.stack(rebuilt).reshape(self.members, -1, self.window_length, self.n_sensors)
+        return torch.cat(rebuilt).reshape(self.members, -1, self.window_length, self.n_sensors)
 
     def loss(self, windows_BTF: torch.Tensor, noise: float) -> torch.Tensor:
         """The error of windows rebuilt from noisy ones, each level weighted by how small its error

@@ -249,7 +249,7 @@ def scaled(scaler: Scaler, windows_BTF: FloatArray) -> FloatArray:
 
 
 def _reconstruct(network: Network, scaled_BTF: FloatArray) -> Rebuilt:
-    rebuilt_MBTF = network.reconstruct(scaled_BTF.astype(np.float32))
+    rebuilt_MBTF = network.reconstruct(scaled_BTF)
     return Rebuilt(scaled_BTF, rebuilt_MBTF.astype(np.float64))
 
 

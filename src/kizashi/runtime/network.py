@@ -13,14 +13,15 @@ from kizashi.errors import BundleError
 class Network(Protocol):
     """Rebuilds scaled windows."""
 
-    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """What each member makes of windows (B, T, F), shape (M, B, T, F)."""
+    def reconstruct(self, windows_BTF: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """What each member makes of windows (B, T, F), computed in single precision, shape
+        (M, B, T, F)."""
 
 
 class NoNetwork:
     """Rebuilds nothing: the stand-in for a scorer that does not look at what is rebuilt."""
 
-    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def reconstruct(self, windows_BTF: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
         """The windows as they came, from one member."""
         return windows_BTF[None]
 
@@ -64,7 +65,7 @@ class OnnxNetwork:
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
         self._one = _OneWindow()
 
-    def reconstruct(self, windows_BTF: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def reconstruct(self, windows_BTF: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """What each member makes of windows (B, T, F), shape (M, B, T, F)."""
         one = self._one
         if one.shape == windows_BTF.shape:

@@ -41,7 +41,9 @@ class JointScore(Scorer):
         return self._joined([part.score(rebuilt) for part in self.parts])
 
     def score_one(self, rebuilt: Rebuilt) -> float:
-        total = sum(math.log(max(part.score_one(rebuilt), SMALLEST)) for part in self.parts)
+        total = 0.0
+        for part in self.parts:
+            total += math.log(max(part.score_one(rebuilt), SMALLEST))
         return math.exp(min(total / len(self.parts) - self._fitted, LARGEST_LOGARITHM))
 
     def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
