@@ -9,12 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from serving.alarms.machine import HIDDEN, Alarm, Moved, Step
-from serving.alarms.rules import Kind, Priority, SourceRules
+from serving.alarms.rules import KINDS, Kind, Priority, SourceRules
 from serving.history.record import MICROSECONDS
 from serving.history.tables import alarms, audit, models, occurrences, outbox
+
+# Statements are made once: to make one takes longer than to run it.
+_FIND = (
+    select(alarms)
+    .where(alarms.c.source_id == bindparam("at_source"))
+    .order_by(alarms.c.id)
+    .with_for_update()
+)
 
 SERVICE = "kizashi"
 """Who did what no person did."""
@@ -90,10 +98,9 @@ def hold(
     connection: Connection, source_id: int, source: str, kinds: Iterable[Kind] | None = None
 ) -> dict[Kind, Held]:
     """The alarms of a source that there are, their rows locked until the transaction ends."""
-    query = select(alarms).where(alarms.c.source_id == source_id).order_by(alarms.c.id)
-    if kinds is not None:
-        query = query.where(alarms.c.kind.in_(tuple(kinds)))
-    return {row.kind: _held(row, source) for row in connection.execute(query.with_for_update())}
+    wanted = KINDS if kinds is None else tuple(kinds)
+    found = connection.execute(_FIND, {"at_source": source_id})
+    return {row.kind: _held(row, source) for row in found if row.kind in wanted}
 
 
 def create(connection: Connection, source_id: int, source: str, kind: Kind, at: int) -> Held:

@@ -1,12 +1,11 @@
 """What one group of records does to the database, in one transaction."""
 
-import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from serving.alarms.rules import Rules
 from serving.alarms.watch import Watch
@@ -37,7 +36,14 @@ COLUMNS = (
 )
 INTERVAL_WEIGHT = 0.1
 
-log = logging.getLogger(__name__)
+# Statements are made once: to make one takes longer than to run it.
+_FIND = select(sources).where(sources.c.name == bindparam("at_name")).with_for_update()
+_STATE = [column.name for column in sources.c if column.name not in ("id", "name")]
+_ADVANCE = (
+    update(sources)
+    .where(sources.c.id == bindparam("at_id"))
+    .values({name: bindparam(name) for name in _STATE})
+)
 
 
 class Store:
@@ -54,9 +60,11 @@ class Store:
         # Explaining anomalies takes a model's run: it is done before the database is held.
         by_source = blocks_of(records)
         found: dict[tuple[str, str, str, float], int] = {}
+        rows: list[tuple[Any, ...]] = []
         with self.database.write() as connection:
             for name in sorted(by_source):
-                _Source(connection, self, name, by_source[name], found).write()
+                _Source(connection, self, name, by_source[name], found, rows).write()
+            insert_rows(connection, verdicts, COLUMNS, rows)
         self._models |= found
 
     def model_id(
@@ -93,6 +101,8 @@ class _Source:
     name: str
     blocks: list[Block]
     found: dict[tuple[str, str, str, float], int]
+    rows: list[tuple[Any, ...]]
+    """Verdicts of all sources, which are inserted together."""
 
     def write(self) -> None:
         state = self._state()
@@ -136,13 +146,11 @@ class _Source:
             _advance(state, block, severities, model_id, ~late_N)
         if watch is not None:
             watch.save()
-            values = {name: value for name, value in state.items() if name not in ("id", "name")}
-            self.connection.execute(update(sources).where(sources.c.id == state["id"]), values)
+            self.connection.execute(_ADVANCE, {"at_id": state["id"]} | state)
 
     def _state(self) -> dict[str, Any]:
         """The source's row, held; made for a source that is heard of for the first time."""
-        query = select(sources).where(sources.c.name == self.name).with_for_update()
-        found = self.connection.execute(query).mappings().first()
+        found = self.connection.execute(_FIND, {"at_name": self.name}).mappings().first()
         if found is not None:
             return dict(found)
         first = self.blocks[0]
@@ -179,7 +187,7 @@ class _Source:
         batch_id = self._batch(source_id, model_id, block) if block.batch else None
         anomaly_N = block.anomaly_N
         everything = not block.batch or self.store.kept == "full"
-        rows = [
+        self.rows += [
             (
                 source_id,
                 time,
@@ -208,7 +216,6 @@ class _Source:
             )
             if everything or anomaly_N[index]
         ]
-        insert_rows(self.connection, verdicts, COLUMNS, rows)
 
     def _batch(self, source_id: int, model_id: int, block: Block) -> int:
         made = self.connection.execute(

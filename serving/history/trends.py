@@ -4,11 +4,34 @@ Each model has its own, as its scores and its threshold are its own. `sensors` i
 (4, F) in float64: how many values were there, their sum, the least and the most of each sensor.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
 from serving.history.record import MICROSECONDS, BoolArray, FloatArray, IntArray
 from serving.history.tables import RESOLUTIONS, trends
+
+# Statements are made once: to make one takes longer than to run it.
+_KEY = ("source_id", "resolution", "start", "model_id")
+_HERE = and_(*(trends.c[name] == bindparam(f"at_{name}") for name in _KEY))
+_FIND = select(
+    trends.c.rows, trends.c.anomalies, trends.c.score_sum, trends.c.score_max, trends.c.sensors
+).where(_HERE)
+_CHANGE = update(trends).where(_HERE)
+_CHANGED = ("rows", "anomalies", "score_sum", "score_max", "sensors")
+_CHANGE = _CHANGE.values({name: bindparam(name) for name in _CHANGED})
+_INSERT = insert(trends)
+
+
+class Part(NamedTuple):
+    """What a trend tells of some rows."""
+
+    rows: int
+    anomalies: int
+    score_sum: float
+    score_max: float
+    sensors_4F: FloatArray
 
 
 def add(
@@ -21,13 +44,20 @@ def add(
     values_NF: FloatArray,
 ) -> None:
     """Add rows to the trends of their times, whether those are now or long ago."""
+    everything: Part | None = None
     for resolution in RESOLUTIONS:
         width = resolution * MICROSECONDS
-        starts, part_N = np.unique(time_N // width * width, return_inverse=True)
+        start_N = time_N // width * width
+        first = int(start_N[0])
+        if (start_N == first).all():
+            everything = everything or _part(score_N, anomaly_N, values_NF)
+            _merge(connection, (source_id, resolution, first, model_id), everything)
+            continue
+        starts, part_N = np.unique(start_N, return_inverse=True)
         for number, start in enumerate(starts.tolist()):
-            rows = slice(None) if len(starts) == 1 else part_N == number
-            key = (source_id, resolution, start, model_id)
-            _merge(connection, key, score_N[rows], anomaly_N[rows], values_NF[rows])
+            rows = part_N == number
+            part = _part(score_N[rows], anomaly_N[rows], values_NF[rows])
+            _merge(connection, (source_id, resolution, start, model_id), part)
 
 
 def sensors_of(values_NF: FloatArray) -> FloatArray:
@@ -67,40 +97,32 @@ def packed(sensors_4F: FloatArray) -> bytes:
     return sensors_4F.astype("<f8").tobytes()
 
 
-def _merge(
-    connection: Connection,
-    key: tuple[int, int, int, int],
-    score_N: FloatArray,
-    anomaly_N: BoolArray,
-    values_NF: FloatArray,
-) -> None:
-    columns = (trends.c.source_id, trends.c.resolution, trends.c.start, trends.c.model_id)
-    here = and_(*(column == value for column, value in zip(columns, key, strict=True)))
-    found = connection.execute(
-        select(
-            trends.c.rows, trends.c.anomalies, trends.c.score_sum, trends.c.score_max,
-            trends.c.sensors,
-        ).where(here)
-    ).first()  # fmt: skip
-    sensors_4F = sensors_of(values_NF)
-    values = {
-        "rows": len(score_N),
-        "anomalies": int(np.count_nonzero(anomaly_N)),
-        "score_sum": float(score_N.sum()),
-        "score_max": float(score_N.max()),
-    }
+def _part(score_N: FloatArray, anomaly_N: BoolArray, values_NF: FloatArray) -> Part:
+    return Part(
+        len(score_N),
+        int(np.count_nonzero(anomaly_N)),
+        float(score_N.sum()),
+        float(score_N.max()),
+        sensors_of(values_NF),
+    )
+
+
+def _merge(connection: Connection, key: tuple[int, int, int, int], part: Part) -> None:
+    here = {f"at_{name}": value for name, value in zip(_KEY, key, strict=True)}
+    found = connection.execute(_FIND, here).first()
     if found is None:
-        names = (column.name for column in columns)
-        whole = dict(zip(names, key, strict=True)) | values | {"sensors": packed(sensors_4F)}
-        connection.execute(insert(trends), whole)
+        values = (*key, *part[:4], packed(part.sensors_4F))
+        names = (*_KEY, *_CHANGED)
+        connection.execute(_INSERT, dict(zip(names, values, strict=True)))
         return
     connection.execute(
-        update(trends).where(here),
-        {
-            "rows": found.rows + values["rows"],
-            "anomalies": found.anomalies + values["anomalies"],
-            "score_sum": found.score_sum + values["score_sum"],
-            "score_max": max(found.score_max, values["score_max"]),
-            "sensors": packed(merged(unpacked(found.sensors), sensors_4F)),
+        _CHANGE,
+        here
+        | {
+            "rows": found.rows + part.rows,
+            "anomalies": found.anomalies + part.anomalies,
+            "score_sum": found.score_sum + part.score_sum,
+            "score_max": max(found.score_max, part.score_max),
+            "sensors": packed(merged(unpacked(found.sensors), part.sensors_4F)),
         },
     )
