@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kizashi.errors import BundleError
+from kizashi.runtime.scoring.crowd import CrowdDistance
 from kizashi.runtime.scoring.drift import DriftDistance
 from kizashi.runtime.scoring.joint import JointScore
 from kizashi.runtime.scoring.nearest import NearestNormal
@@ -19,6 +20,7 @@ from kizashi.runtime.scoring.scorer import Rebuilt, Scorer
 
 __all__ = [
     "SCORERS",
+    "CrowdDistance",
     "DriftDistance",
     "JointScore",
     "MahalanobisError",
@@ -37,6 +39,7 @@ SCORERS: dict[str, type[Scorer]] = {
         StandardisedError,
         MahalanobisError,
         NearestNormal,
+        CrowdDistance,
         DriftDistance,
         JointScore,
     )
