@@ -1,0 +1,1 @@
+"""The service beside other servers of models; `python -m bench.serving` runs it."""

@@ -19,6 +19,8 @@ server that cannot be built here is named with the reason.
 """
 
 import os
+import platform
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
@@ -30,14 +32,15 @@ from annotated_types import Ge, Gt, MinLen
 from omegaconf import DictConfig
 
 from bench.brief import quote
-from bench.serving import requests
+from bench.serving import batches, requests, starts, stream, swap, workers
 from bench.serving.bench import Bench, Settings, said
+from bench.serving.brief import brief
 from bench.serving.environments import Environments
 from bench.serving.model import fit_model, log_model, simulated_rows
 from bench.serving.peers import OURS, PEERS
 from bench.serving.processes import require_linux
 from bench.serving.records import Figure, write
-from bench.serving.summary import brief, summary
+from bench.serving.summary import summary
 from kizashi.errors import ConfigurationError
 from kizashi.runtime.bundle import Bundle
 from pipelines.command import command, setting
@@ -45,6 +48,11 @@ from pipelines.command import command, setting
 Named = Literal["requests", "starts", "batches", "stream", "swap", "workers"]
 MEASUREMENTS: Mapping[Named, Callable[[Bench], Iterator[Figure]]] = {
     "requests": requests.measure,
+    "starts": starts.measure,
+    "batches": batches.measure,
+    "stream": stream.measure,
+    "swap": swap.measure,
+    "workers": workers.measure,
 }
 
 
@@ -55,11 +63,10 @@ def main(config: DictConfig) -> None:
     measure = setting(config, "measure", Annotated[list[Named], MinLen(1)])
     readme = setting(config, "readme", dict[Literal["en", "ja"], str | None])
     out = Path(setting(config, "out", str))
-    table = None
+    table = write(out / "serving.csv", machine())
     for name in dict.fromkeys(measure):
         table = write(out / "serving.csv", MEASUREMENTS[name](bench))
         (out / "serving.md").write_text(summary(table), encoding="utf-8")
-    assert table is not None
     for language, document in readme.items():
         if document is not None:
             whole = os.path.relpath(out / "serving.md", Path(document).parent)
@@ -97,6 +104,14 @@ def bench_of(config: DictConfig) -> Bench:
     rows_NF = simulated_rows(2000, sensors, 2)
     peers = {name: PEERS[name] for name in dict.fromkeys(names)}
     return Bench(environments, work, bundle, other, logged, rows_NF, peers, settings)
+
+
+def machine() -> Iterator[Figure]:
+    """What the run is on."""
+    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    cores = len(os.sched_getaffinity(0))
+    yield Figure("machine", "", "cores", cores, note=model[1] if model else platform.machine())
+    yield Figure("machine", "", "python", note=platform.python_version())
 
 
 def settings_of(config: DictConfig) -> Settings:

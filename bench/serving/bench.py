@@ -1,16 +1,16 @@
 """What every measure is given: the model, the rows, the servers that can be built."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.serving.environments import Environments
-from bench.serving.peers import Peer
-from bench.serving.peers.peer import Place, request
+from bench.serving.peers.peer import Peer, Place, request
 from bench.serving.processes import Cores
 from bench.serving.server import Server, free_port
 from kizashi.runtime.bundle import Bundle
@@ -34,35 +34,29 @@ class Bench:
     rows_NF: FloatArray
     peers: Mapping[str, Peer]
     settings: "Settings"
-    unbuilt: dict[str, Exception] = field(default_factory=dict)
-    """Servers that cannot be built or do not answer here, and why."""
 
     @property
     def names(self) -> list[str]:
         return list(self.bundle.detector.contract.names)
 
-    def place(self, peer: Peer, bundle: Bundle | None = None, workers: int = 1) -> Place:
-        """What a server of this peer is given."""
-        python = self.environments.python_of(peer.environment)
+    def place(self, peer: Peer) -> Place:
+        """What a server of this peer is given; raises NotBuilt."""
         made = Place(
-            python=python,
+            python=self.environments.python_of(peer.environment),
             port=free_port(),
-            folder=(self.work / "servers" / peer.name).absolute(),
-            bundle=bundle or self.bundle,
+            folder=self.work / "servers" / peer.name,
+            bundle=self.bundle,
             logged=self.logged() if peer.wants_logged else self.work,
-            workers=workers,
         )
         made.folder.mkdir(parents=True, exist_ok=True)
         return made
 
     @contextmanager
-    def serving(
-        self, peer: Peer, place: Place | None = None, of_server: int = 1
-    ) -> Iterator[Server]:
-        """A server that is ready, on a port of its own."""
-        place = replace(place or self.place(peer), port=free_port())
+    def serving(self, peer: Peer, cores: Cores | None = None, **changed: Any) -> Iterator[Server]:
+        """A server that is ready, on a port of its own; `changed` is of its place."""
+        place = replace(self.place(peer), **changed)
         peer.prepare(place)
-        with Server(peer, place, Cores.split(of_server)) as server:
+        with Server(peer, place, cores or Cores.split()) as server:
             yield server
 
     def requests(self, server: Server, count: int = 512) -> list[str]:
@@ -107,7 +101,3 @@ class Settings:
 def said(text: str) -> None:
     """A line of progress."""
     print(text, flush=True)
-
-
-def listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -14,6 +14,8 @@ from kizashi.errors import ConfigurationError, KizashiError
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = Path(__file__).resolve().parent / "environments"
 OF_THE_SERVICE = ROOT / "requirements" / "serving.txt"
+ARROW = "arrow"
+"""The service's own environment with the extra of this name."""
 SECONDS = 900
 """To fetch and install one environment."""
 
@@ -33,19 +35,21 @@ class Environments:
 
     def python_of(self, name: str | None) -> Path:
         """The interpreter of the environment `name`, None for the service's; raises NotBuilt."""
-        if name is None and self.python is not None:
+        if name in (None, ARROW) and self.python is not None:
             return self.python.absolute()  # not resolved: the link is what makes it an environment
-        lock = OF_THE_SERVICE if name is None else LOCKS / f"{name}.txt"
-        place = (self.folder / (name or "kizashi")).absolute()
-        python = place / "bin" / "python"
-        stamp, wanted = place / ".made-of", sha256(lock.read_bytes()).hexdigest()
+        locks = [LOCKS / f"{name}.txt"] if name is not None else []
+        if name in (None, ARROW):
+            locks = [OF_THE_SERVICE, *locks]
+        place = self.folder.absolute() / (name or "kizashi")
+        python, stamp = place / "bin" / "python", place / ".made-of"
+        wanted = sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
         if not (stamp.exists() and stamp.read_text() == wanted and python.exists()):
             shutil.rmtree(place, ignore_errors=True)
             self.folder.mkdir(parents=True, exist_ok=True)
             uv = self._uv()
             interpreter = ["--no-python-downloads", "--python", sys.executable]
             _run([uv, "venv", "--quiet", *interpreter, str(place)])
-            from_lock = ["--require-hashes", "--compile-bytecode", str(lock)]
+            from_lock = ["--require-hashes", "--compile-bytecode", *map(str, locks)]
             _run([uv, "pip", "sync", "--quiet", "--python", str(python), *from_lock])
             stamp.write_text(wanted)
         return python

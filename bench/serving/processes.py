@@ -35,6 +35,12 @@ class Cores:
         apart = frozenset(usable[:of_server])
         return cls(apart, frozenset(usable[len(apart) :][-1:]) or frozenset(usable[-1:]))
 
+    @classmethod
+    def shared(cls) -> "Cores":
+        """Every core for both."""
+        usable = frozenset(os.sched_getaffinity(0))
+        return cls(usable, usable)
+
 
 @contextmanager
 def on_cores(cores: Iterable[int]) -> Iterator[None]:

@@ -55,9 +55,13 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def of(table: pd.DataFrame, measure: str, figure: str, how: str = "median") -> dict[str, float]:
-    """A figure of each server over its rounds."""
+    """A figure of each server over its rounds, in the order of the table."""
     chosen = table[(table["measure"] == measure) & (table["figure"] == figure)]
-    return {
-        str(name): float(value)
-        for name, value in chosen.groupby("server")["value"].agg(how).items()
-    }
+    values = chosen.groupby("server", sort=False)["value"].agg(how)
+    return {str(server): float(value) for server, value in values.items()}
+
+
+def note_of(table: pd.DataFrame, measure: str, figure: str) -> dict[str, str]:
+    """The note of a figure of each server."""
+    chosen = table[(table["measure"] == measure) & (table["figure"] == figure)]
+    return dict(zip(chosen["server"], chosen["note"], strict=True))

@@ -4,10 +4,12 @@ All servers are started first and take turns, so that a machine that drifts does
 time is of the whole tree of processes: what other work on the machine hardly moves.
 """
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 from bench.serving.bench import Bench, said
+from bench.serving.peers import OURS
 from bench.serving.records import Figure, failed, figures
 from bench.serving.server import Server
 
@@ -35,8 +37,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
                 yield failed(MEASURE, name, error)
                 continue
             servers[name] = server
-            started = {"start_s": server.start_seconds, "start_cpu_s": server.start_cpu_seconds}
-            yield from figures(MEASURE, name, started)
+            yield Figure(MEASURE, name, "start_s", server.start_seconds)
+            yield Figure(MEASURE, name, "versions", note=versions(server))
+            if name == OURS:
+                yield from switched_on(bench, server)
         for turn in range(1, settings.rounds + 1):
             for name, server in servers.items():
                 requests = bench.requests(server)
@@ -50,3 +54,22 @@ def measure(bench: Bench) -> Iterator[Figure]:
                 if found["failures"]:
                     note = "; ".join(found["shown"])[:300]
                     yield Figure(MEASURE, name, "failed_requests", found["failures"], note=note)
+
+
+def versions(server: Server) -> str:
+    """Of the packages that matter, as they are installed."""
+    asked = "import sys; from importlib.metadata import version"
+    asked += "; print(', '.join(f'{one} {version(one)}' for one in sys.argv[1:]))"
+    command = [str(server.place.python), "-I", "-c", asked, *server.peer.packages]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def switched_on(bench: Bench, server: Server) -> Iterator[Figure]:
+    """Whether the service that is measured asks for keys and counts: 1, or 0 where it does not."""
+    body = server.peer.body(bench.rows_NF[0].tolist(), bench.names).encode()
+    without_key, _ = server.answer(
+        "POST", server.peer.path, body, {"Content-Type": "application/json"}
+    )
+    metrics, _ = server.answer("GET", "/metrics", headers=server.peer.headers(server.place))
+    yield Figure(MEASURE, OURS, "keys", float(without_key == 401))
+    yield Figure(MEASURE, OURS, "metrics", float(metrics != 404))

@@ -18,9 +18,11 @@ from bench.serving.peers.peer import Peer, Place
 from bench.serving.processes import Cores, cpu_seconds, memory, on_cores, tree
 from kizashi.errors import KizashiError
 
+Headers = Mapping[str, str]
 LOAD = Path(__file__).with_name("load.py")
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
+PATIENCE = 600.0
 LOOK_SECONDS = 0.005
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 NOTHING_REPORTED = {
@@ -125,26 +127,27 @@ class Server:
     def cpu(self) -> dict[int, float]:
         return cpu_seconds(self.processes())
 
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        seconds: float = 600,
-    ) -> bytes:
-        """One request on a connection of its own; raises NotServing for any answer but 200."""
-        line = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=seconds)
+    def answer(
+        self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None
+    ) -> tuple[int, bytes]:
+        """Status and body of one request on a connection of its own; raises NotServing."""
+        line = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=PATIENCE)
         try:
             line.request(method, path, body, dict(headers or {}))
             answer = line.getresponse()
-            text = answer.read()
+            return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise NotServing(f"{path} is not answered: {error}") from error
         finally:
             line.close()
-        if answer.status != 200:
-            raise NotServing(f"{path} is answered with {answer.status}: {text[:200]!r}")
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Headers | None = None
+    ) -> bytes:
+        """The body of a good answer; raises NotServing for any status but 200."""
+        status, text = self.answer(method, path, body, headers)
+        if status != 200:
+            raise NotServing(f"{path} is answered with {status}: {text[:200]!r}")
         return text
 
     def start_load(

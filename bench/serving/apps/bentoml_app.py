@@ -8,11 +8,11 @@ class Anomaly:
     """One row a request."""
 
     def __init__(self) -> None:
-        from verdicts import verdict
+        from bench.serving.apps.verdicts import verdict
 
         self.verdict = verdict
 
-    @bentoml.api(route="/anomaly")
+    @bentoml.api(route="/anomaly")  # type: ignore[untyped-decorator]  # not in this environment
     async def anomaly(self, values: list[float]) -> dict[str, float | str]:
         """Judge it."""
         return self.verdict(values)

@@ -3,7 +3,8 @@
 import os
 
 import onnxruntime
-from empty_fastapi import app
+
+from bench.serving.apps.empty_fastapi import app
 
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1

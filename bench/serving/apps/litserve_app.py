@@ -6,12 +6,12 @@ from typing import Any
 import litserve
 
 
-class Anomaly(litserve.LitAPI):
+class Anomaly(litserve.LitAPI):  # type: ignore[misc]  # not in the project's environment
     """One row a request."""
 
     def setup(self, device: str) -> None:
         """Load the detector in the worker."""
-        from verdicts import verdict
+        from bench.serving.apps.verdicts import verdict
 
         self.verdict = verdict
 

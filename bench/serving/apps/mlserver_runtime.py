@@ -5,12 +5,12 @@ from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 
-class Anomaly(MLModel):
+class Anomaly(MLModel):  # type: ignore[misc]  # not in the project's environment
     """Rows in the tensor `values`, scores and statuses out."""
 
     async def load(self) -> bool:
         """Load the detector."""
-        from verdicts import verdict
+        from bench.serving.apps.verdicts import verdict
 
         self.verdict = verdict
         return True

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+
 from kizashi.runtime.bundle import load_bundle
 
 detector = load_bundle(Path(os.environ["BENCH_BUNDLE"])).detector

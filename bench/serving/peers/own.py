@@ -1,27 +1,49 @@
-"""The service itself, as `python -m serving` runs it."""
+"""The service itself, as `python -m serving` runs it, with everything switched on."""
 
 import os
-from typing import ClassVar
+import subprocess
 
-from bench.serving.peers.peer import ROOT, Peer, Place
+from bench.serving.peers.peer import IMPORTS, Peer, Place
+
+KEYS, KEY = "keys.json", "key.txt"
 
 
 class Kizashi(Peer):
+    """With a key on every request."""
+
     name = "kizashi"
+    packages = ("fastapi", "onnxruntime", "numpy")
     what = (
-        "this project's service: validation, calibration, keys, metrics, request ids",
-        "本プロジェクト：入力検証・較正・キー・メトリクス・リクエスト ID をすべて有効",
+        "this service, `python -m serving`, with the default detector",
+        "本サービス（`python -m serving`、既定の検知器）",
     )
-    ready: ClassVar[str] = "/health/ready"
+    ready = "/health/ready"
 
     def command(self, place: Place) -> list[str]:
         return [str(place.python), "-m", "serving"]
 
     def variables(self, place: Place) -> dict[str, str]:
         return {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]),
+            "PYTHONPATH": IMPORTS,
             "KIZASHI_MODEL_URI": str(place.bundle.folder),
             "KIZASHI_CACHE": str(place.folder / "cache"),
+            "KIZASHI_KEYS_FILE": str(place.folder / KEYS),
             "KIZASHI_PORT": str(place.port),
             "KIZASHI_WORKERS": str(place.workers),
+            **place.settings,
         }
+
+    def prepare(self, place: Place) -> None:
+        """Make the key that requests come with, once."""
+        if not (place.folder / KEY).exists():
+            made = subprocess.run(
+                [place.python, "-m", "serving.keys", "create", "--name=bench", "--scope=score"],
+                env={**os.environ, **self.variables(place)},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            (place.folder / KEY).write_text(made.stdout.strip())
+
+    def headers(self, place: Place) -> dict[str, str]:
+        return {"X-API-Key": (place.folder / KEY).read_text()}

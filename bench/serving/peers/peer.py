@@ -1,16 +1,19 @@
 """What every server in the bench is to it."""
 
 import json
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from kizashi.runtime.bundle import Bundle
 
-APPS = Path(__file__).resolve().parents[1] / "apps"
 ROOT = Path(__file__).resolve().parents[3]
+APPS = "bench.serving.apps"
+IMPORTS = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+"""What a server that runs code of this checkout needs as its PYTHONPATH."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Place:
     logged: Path
     """The folder of the model as MLflow logs it."""
     workers: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """More settings of the service, as environment variables."""
 
 
 class Peer(ABC):
@@ -34,6 +39,8 @@ class Peer(ABC):
     """The lock of its environment; None: what the service itself has."""
     what: ClassVar[tuple[str, str]]
     """What it is and does, for tables in English and Japanese."""
+    packages: ClassVar[tuple[str, ...]]
+    """Those whose versions are told."""
     path: ClassVar[str] = "/anomaly"
     ready: ClassVar[str] = "/ready"
     wants_logged: ClassVar[bool] = False
@@ -48,7 +55,7 @@ class Peer(ABC):
         """Its environment variables."""
         return {}
 
-    def prepare(self, place: Place) -> None:
+    def prepare(self, place: Place) -> None:  # noqa: B027  # most need nothing
         """Write what it needs into its folder."""
 
     def headers(self, place: Place) -> dict[str, str]:
@@ -67,7 +74,7 @@ class Peer(ABC):
 def uvicorn(place: Place, application: str) -> list[str]:
     """An ASGI application of this bench under uvicorn as the service runs it."""
     return [
-        *(str(place.python), "-m", "uvicorn", application, "--app-dir", str(APPS)),
+        *(str(place.python), "-m", "uvicorn", f"{APPS}.{application}:app", "--app-dir", str(ROOT)),
         *("--port", str(place.port), "--no-access-log", "--log-level", "warning"),
         "--no-server-header",
     ]

@@ -2,37 +2,40 @@
 worker and without logs of requests."""
 
 import json
-import os
 from collections.abc import Sequence
 
-from bench.serving.peers.peer import APPS, ROOT, Peer, Place
+from bench.serving.peers.peer import APPS, IMPORTS, ROOT, Peer, Place
 
 
 class UsersPython(Peer):
-    """A server that runs Python of its user: here apps/verdicts.py."""
+    """A server that runs Python of its user: here bench/serving/apps/verdicts.py."""
 
     def variables(self, place: Place) -> dict[str, str]:
         return {
-            "PYTHONPATH": os.pathsep.join([str(APPS), str(ROOT / "src")]),
+            "PYTHONPATH": IMPORTS,
             "BENCH_BUNDLE": str(place.bundle.folder),
             "BENCH_PORT": str(place.port),
         }
 
 
 class LitServe(UsersPython):
+    """Its worker is a process beside the one that answers."""
+
     name = "litserve"
+    packages = ("litserve",)
     environment = "litserve"
     what = ("LitServe with this detector", "LitServe（同じ検知器）")
     ready = "/health"
 
     def command(self, place: Place) -> list[str]:
-        return [str(place.python), str(APPS / "litserve_app.py")]
+        return [str(place.python), "-m", f"{APPS}.litserve_app"]
 
 
 class MLServer(UsersPython):
     """Its parallel workers are off, which is its cheapest way to run."""
 
     name = "mlserver"
+    packages = ("mlserver",)
     environment = "mlserver"
     what = (
         "MLServer, custom runtime with this detector",
@@ -49,7 +52,7 @@ class MLServer(UsersPython):
             "debug": False,
             "use_structured_logging": False,
         }
-        model = {"name": "anomaly", "implementation": "mlserver_runtime.Anomaly"}
+        model = {"name": "anomaly", "implementation": f"{APPS}.mlserver_runtime.Anomaly"}
         (place.folder / "settings.json").write_text(json.dumps(settings))
         (place.folder / "model-settings.json").write_text(json.dumps(model))
 
@@ -69,15 +72,18 @@ class MLServer(UsersPython):
 
 
 class BentoML(UsersPython):
+    """Its service is a class with typed methods."""
+
     name = "bentoml"
+    packages = ("bentoml",)
     environment = "bentoml"
     what = ("BentoML with this detector", "BentoML（同じ検知器）")
     ready = "/readyz"
 
     def command(self, place: Place) -> list[str]:
         return [
-            *(str(place.python.parent / "bentoml"), "serve", "bentoml_app:Anomaly"),
-            *("--working-dir", str(APPS), "--host", "127.0.0.1", "--port", str(place.port)),
+            *(str(place.python.parent / "bentoml"), "serve", f"{APPS}.bentoml_app:Anomaly"),
+            *("--working-dir", str(ROOT), "--host", "127.0.0.1", "--port", str(place.port)),
         ]
 
     def variables(self, place: Place) -> dict[str, str]:
@@ -85,7 +91,10 @@ class BentoML(UsersPython):
 
 
 class MlflowServe(Peer):
+    """The logged model, with its signature, and rows as its documents send them."""
+
     name = "mlflow_serve"
+    packages = ("mlflow",)
     environment = "mlflow"
     what = (
         "`mlflow models serve` of the logged model",

@@ -1,0 +1,1 @@
+"""What the servers run, each in its own environment."""
