@@ -14,6 +14,7 @@ RequestError
 ├── TooManyRequests    more in a minute than are let through
 ├── NotAcceptable      an answer in a format that is not written here
 ├── NoSpace            the disk takes no more of a large batch
+├── NotFound           a source or an alarm that the history does not know
 ├── Conflict           an action that the state of what it is for does not allow
 ├── HistoryUnavailable the database of the history does not answer
 ├── NotRecorded        a verdict was reached, and could not be recorded
@@ -110,6 +111,10 @@ class UnknownModel(RequestError):
     """A model or version that is not the one served here."""
 
 
+class NotFound(RequestError):
+    """A source, or an alarm, that the history does not know."""
+
+
 class Conflict(RequestError):
     """An action that the state of what it is for does not allow."""
 
@@ -134,6 +139,7 @@ STATUS: dict[type[KizashiError], int] = {
     Forbidden: 403,
     UnknownModel: 404,
     NotAcceptable: 406,
+    NotFound: 404,
     Conflict: 409,
     TooSlow: 408,
     BodyTooLarge: 413,

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -100,6 +100,26 @@ class Settings(BaseSettings):
     anomaly_detector_model_id: Annotated[
         str | None, Field(min_length=1, description="the id of a model at Azure Anomaly Detector")
     ] = None
+    database_url: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="sqlite, none, sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+        ),
+    ] = "sqlite"
+    record: Annotated[Literal["anomalies", "full"], Field(description="anomalies or full")] = (
+        "anomalies"
+    )
+    alarm_rules: Annotated[Path | None, Field(description="a YAML or JSON file of rules")] = None
+    keep_rows_days: Annotated[
+        float, Field(ge=0, le=36_500, description="a number of days from 0 to 36500")
+    ] = 14.0
+    keep_trends_days: Annotated[
+        float, Field(ge=0, le=36_500, description="a number of days from 0 to 36500")
+    ] = 800.0
+    keep_gigabytes: Annotated[
+        float, Field(ge=0, le=1_000_000, description="a number of gigabytes from 0 to 1000000")
+    ] = 10.0
     tracking_uri: Annotated[
         str,
         Field(
