@@ -7,7 +7,7 @@ make a browser send it (SameSite=Strict), and over HTTPS it never travels in the
 """
 
 import re
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -16,11 +16,13 @@ from starlette.types import Scope
 from serving.access import (
     SIGN_IN,
     SIGN_OUT,
+    Headers,
     WrongKey,
     check_same_site,
     checked,
     cookie_name,
     path_within,
+    sent_key,
 )
 from serving.errors import Forbidden, Unauthenticated
 from serving.keys.held import HeldKeys
@@ -35,7 +37,11 @@ router = APIRouter(include_in_schema=False)
 
 
 def ask(scope: Scope, error: Unauthenticated | Forbidden) -> Response:
-    """The sign-in page in the place of the page that was asked for, saying why."""
+    """The sign-in page in the place of the page that was asked for, saying why.
+
+    Who follows a link from another site comes without the cookie, which is SameSite=Strict. So the
+    page leads on to itself: asked for from here, the cookie is there, if there is one.
+    """
     here = quote(path_within(scope)) or "/"
     query = scope["query_string"].decode("latin-1")
     wrong = "wrong" if isinstance(error, WrongKey) else ""
@@ -44,6 +50,7 @@ def ask(scope: Scope, error: Unauthenticated | Forbidden) -> Response:
         Request(scope),
         after=f"{here}?{query}" if query else here,
         said="forbidden" if status == 403 else wrong,
+        again=_from_elsewhere(dict(scope["headers"])),
         status=status,
     )
     response.headers.update(error.headers())
@@ -52,9 +59,16 @@ def ask(scope: Scope, error: Unauthenticated | Forbidden) -> Response:
 
 @router.get(SIGN_IN)
 def sign_in_page(request: Request) -> Response:
-    """The page by itself."""
+    """The page by itself; who is signed in already goes on."""
     keys: HeldKeys = request.app.state.keys
-    return _sign_in_page(request) if keys.required else RedirectResponse("./", 303)
+    after = request.query_params.get("after", "/")
+    sent, _ = sent_key(dict(request.scope["headers"]))
+    try:
+        if keys.required:
+            checked(keys, sent)
+    except WrongKey:
+        return _sign_in_page(request, after=after)
+    return RedirectResponse(_below(after), 303, {"Cache-Control": "no-store"})
 
 
 @router.post(SIGN_IN)
@@ -94,14 +108,22 @@ def sign_out(request: Request) -> Response:
 
 
 def _sign_in_page(
-    request: Request, *, after: str = "/", said: str = "", status: int = 200
+    request: Request, *, after: str = "/", said: str = "", again: bool = False, status: int = 200
 ) -> Response:
     locale = asked_locale(request)
     above = "../" * (path_within(request.scope).count("/") - 1)
-    context = {"root": above, "after": after, "said": said}
+    context = {"root": above, "after": after, "said": said, "again": again}
     response = page(request, "sign_in.html", locale, context, status)
     remember(response, request, locale)
     return response
+
+
+def _from_elsewhere(headers: Headers) -> bool:
+    site = headers.get(b"sec-fetch-site")
+    if site is None:  # over plain HTTP browsers only say where the link was
+        came_from = urlsplit(headers.get(b"referer", b"").decode("latin-1")).netloc
+        return came_from not in ("", headers.get(b"host", b"").decode("latin-1"))
+    return site not in (b"same-origin", b"none")
 
 
 def _below(after: str) -> str:

@@ -172,6 +172,20 @@ def test_signing_in_leads_to_no_other_site(
     assert page.context.cookies() != []
 
 
+def test_a_link_on_another_site_finds_who_is_signed_in(service: Service, browser: Browser) -> None:
+    elsewhere = "http://elsewhere.example/"
+    link = f'<a href="{service.address}docs">there</a>'
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(service.address)
+        _sign_in(page, service.key)
+        page.route(elsewhere, lambda route: route.fulfill(body=link, content_type="text/html"))
+        page.goto(elsewhere)
+        page.get_by_role("link", name="there").click()
+        expect(page.locator(".opblock-summary-path").first).to_be_visible()
+        assert page.url == f"{service.address}docs"
+
+
 def test_a_page_whose_key_was_revoked_says_so(service: Service, open_page: OpenPage) -> None:
     page = open_page(service.address)
     _sign_in(page, service.key)
