@@ -6,7 +6,7 @@ counts, not what is done with the body in between.
 """
 
 import asyncio
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from time import monotonic
 from typing import Any
 
@@ -77,17 +77,16 @@ class Rest:
         self._first = first
 
     def __await__(self) -> Generator[Any, Any, Message]:
+        step: Callable[[Any], Any]
         waited = self._first
+        value: Any
         while True:
             try:
-                sent = yield waited
-                waited = self._waiting.send(sent)
+                step, value = self._waiting.send, (yield waited)
+            except BaseException as error:
+                step, value = self._waiting.throw, error
+            try:
+                waited = step(value)
             except StopIteration as done:
                 arrived: Message = done.value
                 return arrived
-            except BaseException as error:
-                try:
-                    waited = self._waiting.throw(error)
-                except StopIteration as done:
-                    late: Message = done.value
-                    return late

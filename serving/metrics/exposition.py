@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from serving.metrics.counts import Distribution, Labels, Snapshot, Value
-from serving.metrics.families import FAMILIES, SCORE_RATIO, VERDICTS, Family
+from serving.metrics.families import FAMILIES, MODEL, SCORE_RATIO, VERDICTS, Family
 from serving.metrics.shared import add
 
 if TYPE_CHECKING:
@@ -38,7 +38,11 @@ def metrics(living: Sequence[Snapshot], ended: Snapshot) -> Iterator["Metric"]:
         HistogramMetricFamily,
     )
 
-    versions = {labels[1] for one in living for labels, _ in one.counters.get(VERDICTS.name, [])}
+    versions = {
+        labels[1]
+        for one in living
+        for labels, _ in one.counters.get(VERDICTS.name, []) + one.gauges.get(MODEL.name, [])
+    }
     counted = _recent(ended, versions)
     for one in living:
         counted = add(counted, one)
