@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
-from bench.cases import Case
+from bench.cases import BoolArray, Case
 from bench.fitted import Fitted
 from bench.measurement import Measurement, alarms
 from bench.methods import Method, rate_text
@@ -31,6 +32,8 @@ NUMBERS = (
     "anomalous_rows",
     "found",
     "detection_rate",
+    "normal_rows_before",
+    "false_alarms_before",
     "fit_seconds",
     "batch_us",
     "single_us",
@@ -80,8 +83,17 @@ def measured(case: Case, method: Method, outcome: Outcome) -> list[Record]:
         row["calibration_rows"] = threshold.calibration_rows
         if case.kind == "exchangeable" and threshold.follows_rank_law:
             row |= _band(row, threshold.false_alarm_rate or 0.0)
+        if case.kind == "series":
+            row |= _before_the_first(label_B, anomaly_B)
         rows.append({**of_all, **row})
     return rows
+
+
+def _before_the_first(label_B: BoolArray, anomaly_B: BoolArray) -> Record:
+    """False alarms among the rows before the first anomaly: after one, a machine that recovers
+    slowly, or not at all, is labelled normal long before it is."""
+    first = int(np.argmax(label_B))
+    return {"normal_rows_before": first, "false_alarms_before": int(anomaly_B[:first].sum())}
 
 
 def _band(row: Record, alpha: float) -> Record:

@@ -187,9 +187,10 @@ def _against(rate: float, asked: str) -> str:
 def _pooled(series: pd.DataFrame, methods: Sequence[str]) -> str:
     """F1, false alarm rate and missed alarm rate over the rows of all series together."""
     counted = ["normal_rows", "false_alarms", "anomalous_rows", "found"]
+    before = ["normal_rows_before", "false_alarms_before"]
     rows = []
     for alpha, method, one in _by_rate(series, methods):
-        total = one.groupby("seed")[counted].sum()
+        total = one.groupby("seed")[counted + before].sum()
         flagged = total["found"] + total["false_alarms"]
         rows.append(
             [
@@ -197,16 +198,32 @@ def _pooled(series: pd.DataFrame, methods: Sequence[str]) -> str:
                 method,
                 number((2 * total["found"] / (flagged + total["anomalous_rows"])).mean()),
                 percent((total["false_alarms"] / total["normal_rows"]).mean()),
+                _percent_if((total["false_alarms_before"] / total["normal_rows_before"]).mean()),
                 percent(1 - (total["found"] / total["anomalous_rows"]).mean()),
                 number(one["auroc"].mean()),
             ]
         )
-    titles = ["asked for", "method", "F1", "FAR", "MAR", "mean AUROC of a file"]
+    titles = [
+        "asked for",
+        "method",
+        "F1",
+        "FAR",
+        "FAR before the first anomaly",
+        "MAR",
+        "mean AUROC of a file",
+    ]
     note = (
         "Series: pooled over the rows of all files at the calibrated threshold, in which no label "
-        "had a say; means over the seeds."
+        "had a say; means over the seeds. FAR is over all rows that are labelled normal, also "
+        "where a machine has not recovered yet; before the first anomaly of a file there is none "
+        "to recover from."
     )
     return f"{markdown(titles, rows)}\n\n{note}"
+
+
+def _percent_if(share: float) -> str:
+    """– where it was not measured."""
+    return "–" if np.isnan(share) else percent(share)
 
 
 def _per_case(once: pd.DataFrame, methods: Sequence[str]) -> str:

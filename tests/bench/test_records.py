@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,14 @@ def test_a_case_is_held_to_the_band_of_its_own_numbers(
     assert row["calibration_rows"] == 199
     assert 0 <= row["band_low"] < 0.1 < row["band_high"] < 0.3
     assert row["within_band"] == inside
+
+
+def test_false_alarms_of_a_series_are_counted_before_its_first_anomaly_too(case: Case) -> None:
+    series = replace(case, kind="series")
+    first = int(np.argmax(case.label_N))
+    judged = outcome(series, false_alarms=80, found=20)
+    (row,) = measured(series, method(), judged)
+    assert (row["false_alarms_before"], row["normal_rows_before"]) == (first, first)
 
 
 def test_rows_are_kept_and_added_once(tmp_path: Path) -> None:

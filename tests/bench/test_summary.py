@@ -12,6 +12,7 @@ def row(case: str, method: str, auroc: float, **other: Any) -> dict[str, Any]:
     """A measured result; a case of 80 normal and 20 anomalous rows."""
     measured = dict.fromkeys(NUMBERS, 1.0) | {"auroc": auroc, "auprc": auroc / 2}
     measured |= {"normal_rows": 80, "anomalous_rows": 20, "false_alarms": 8, "found": 15}
+    measured |= {"normal_rows_before": 30, "false_alarms_before": 1}
     measured |= {"false_alarm_rate": 0.1, "detection_rate": 0.75, "calibration_rows": 600}
     named = {"suite": "tables", "case": case, "method": method, "seed": "0", "alpha": "0.1"}
     return {**named, "kind": "exchangeable", "failed": "", **measured, **other}
@@ -74,11 +75,18 @@ def test_false_alarms_stand_beside_each_rate_asked_for() -> None:
 
 def test_the_rows_of_all_series_are_pooled() -> None:
     rows = [
-        row("a", "ours", 0.9, kind="series", found=20, false_alarms=0),
-        row("b", "ours", 0.7, kind="series", found=10, false_alarms=16),
+        row("a", "ours", 0.9, kind="series", found=20, false_alarms=0, false_alarms_before=0),
+        row("b", "ours", 0.7, kind="series", found=10, false_alarms=16, false_alarms_before=3),
     ]
-    # 30 of 40 found, 16 of 160 false: F1 = 2 * 30 / (46 + 40)
-    assert shown(rows, "asked for") == [["0.1", "ours", "0.698", "10.00%", "25.00%", "0.800"]]
+    # 30 of 40 found, 16 of 160 false, 3 of the 60 before: F1 = 2 * 30 / (46 + 40)
+    assert shown(rows, "asked for") == [
+        ["0.1", "ours", "0.698", "10.00%", "5.00%", "25.00%", "0.800"]
+    ]
+
+
+def test_what_was_not_counted_before_the_first_anomaly_is_a_dash() -> None:
+    rows = [row("a", "ours", 0.9, kind="series", normal_rows_before=float("nan"))]
+    assert shown(rows, "asked for")[0][4] == "–"
 
 
 def test_every_suite_has_a_section_and_every_case_a_row() -> None:
