@@ -155,7 +155,11 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = [_sentence(str(one["loc"][0]), one["input"]) for one in error.errors()]
+        problems = [
+            _sentence(str(one["loc"][0]), one["input"])
+            for one in error.errors()
+            if one["type"] != "default_factory_not_called"  # only because another value is wrong
+        ]
         raise ConfigurationError("; ".join(problems)) from error
 
 

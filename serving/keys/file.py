@@ -41,7 +41,7 @@ class KeyFile:
         """
         try:
             content = msgspec.json.decode(self.path.read_bytes(), type=Content)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self._unusable(f"cannot be read ({error.strerror})") from error

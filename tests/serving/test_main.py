@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from kizashi.errors import ConfigurationError
-from serving.__main__ import address, check_address
+from serving.__main__ import address, check_address, check_keys
+from serving.keys.file import KeyFile
+from serving.keys.key import make_key
 from serving.settings import Settings
 
 
@@ -20,6 +22,13 @@ def taken_port() -> Iterator[int]:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         yield listening.getsockname()[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -67,6 +76,41 @@ def test_a_cache_that_cannot_be_written_ends_with_one_sentence(
     assert done.returncode == 1
     assert done.stderr.startswith(f"KIZASHI_CACHE is '{tmp_path}/file' and cannot be written to")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["serving", "--check"], ["serving"]])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_where_others_can_reach_it_the_service_does_not_start_without_a_key(
+    tmp_path: Path, arguments: list[str], host: str
+) -> None:
+    free = {"KIZASHI_HOST": host, "KIZASHI_PORT": str(free_port())}
+    done = run(*arguments, KIZASHI_CACHE=str(tmp_path), **free)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"KIZASHI_HOST is '{host}', which others can reach, and there is no key; create one with "
+        "'python -m serving.keys create --name NAME --scope score', or let everybody in with "
+        "KIZASHI_ALLOW_ANONYMOUS=true\n"
+    )
+
+
+def test_with_a_key_or_when_told_so_it_starts_where_others_can_reach_it(tmp_path: Path) -> None:
+    everywhere = Settings(host="0.0.0.0", cache=tmp_path)
+    check_keys(Settings(host="0.0.0.0", cache=tmp_path, allow_anonymous=True))
+    KeyFile(everywhere.keys_file).add(make_key("press-01", ["score"])[0])
+    check_keys(everywhere)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+def test_on_this_machine_alone_it_starts_without_a_key(tmp_path: Path, host: str) -> None:
+    check_keys(Settings(host=host, cache=tmp_path))
+
+
+def test_a_named_file_of_keys_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"and there is no such file; create a key with"):
+        check_keys(Settings(keys_file=tmp_path / "keys.json"))
+    (tmp_path / "keys.json").write_text("{")
+    with pytest.raises(ConfigurationError, match=r"is not a file of keys"):
+        check_keys(Settings(keys_file=tmp_path / "keys.json"))
 
 
 def test_help_names_where_the_settings_are() -> None:
