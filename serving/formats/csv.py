@@ -1,8 +1,8 @@
 """CSV with a header row: columns are found by name, and other columns than sensors are ignored.
 
 An empty cell is a missing value. Three ways lead through a block of lines, each slower and more
-careful than the one before: JSON's decoder, where there are no quotes and every cell is a number as
-JSON writes it; `csv` and NumPy; cell by cell, which names what is wrong.
+careful than the one before: JSON's decoder, where sensors' cells are numbers as JSON writes them;
+`csv` and NumPy; cell by cell, which names what is wrong.
 """
 
 import codecs
@@ -105,9 +105,7 @@ class CsvReader:
 
     def _plain(self, text: str) -> FloatArray:
         """Lines of plain numbers; raises ValueError when any of them needs a closer look."""
-        if '"' in text:
-            raise ValueError("a comma or a line's end may be in quotes")
-        cells = text.encode()
+        cells = (_unquoted(text) if '"' in text else text).encode()
         count, width = cells.count(b"\n"), self._width
         if cells.translate(None, NO_MARK) != (b"," * (width - 1) + b"\n") * count:
             raise ValueError("rows of another length")
@@ -129,11 +127,12 @@ class CsvReader:
         optional = self._contract.most_missing > 0 and self._width > 1
         for index, column in enumerate(self._columns):
             picked = cells[column :: self._width]
-            if optional and b"" in picked:
-                if b"null" in picked:
-                    raise ValueError("a text, not a missing value")
+            gaps = optional and b"" in picked
+            if gaps and b"null" in picked:
+                raise ValueError("a text, not a missing value")
+            if gaps:
                 picked = [cell or b"null" for cell in picked]
-            rows_NF[:, index] = flat(b",".join(picked), optional and b"null" in picked)
+            rows_NF[:, index] = flat(b",".join(picked), gaps)
         return rows_NF
 
     def _quoted(self, text: str, last: bool) -> Iterator[FloatArray]:
@@ -201,6 +200,19 @@ class _Text:
             raise MalformedBody(f"the body is not {self._charset}: {error}") from error
         self._bytes += len(block)
         return self._lines.decode(text, last)
+
+
+def _unquoted(text: str) -> str:
+    """Lines without the quotes around some of their cells; raises ValueError where quotes do more
+    than to stand around a cell."""
+    inside = "".join(text.split('"')[1::2])
+    count = text.count('"') // 2
+    opening = text.count(',"') + text.count('\n"') + text.startswith('"')
+    closing = text.count('",') + text.count('"\n')
+    # With no comma and line feed inside, a quote beside one of them is where it should be.
+    if "," in inside or "\n" in inside or not opening == closing == count:
+        raise ValueError("quotes inside a cell, or around a comma")
+    return text.replace('"', "")
 
 
 def _lines(text: str) -> list[str]:
