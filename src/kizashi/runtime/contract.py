@@ -14,6 +14,7 @@ from kizashi.errors import ConfigurationError, InvalidRow, Problem
 SHOWN_CHARACTERS = 60
 MOST_PROBLEMS = 100
 MISSING = ("impute", "reject")
+NUMBERS = frozenset({int, float})  # not bool, which is an int only to Python
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 
 
@@ -117,6 +118,9 @@ class DataContract:
         row's place in what was sent, for the error's text. Raises InvalidRow with one problem for
         each thing that is wrong.
         """
+        numbers_1F = self._numbers((values,))
+        if numbers_1F is not None:
+            return numbers_1F.reshape(-1)
         where = "" if number is None else f"row {number}: "
         if isinstance(values, Mapping):
             cells, problems = self._cells_by_name(values, where, number)
@@ -144,6 +148,12 @@ class DataContract:
 
         A single row may stand for a window of one. Raises InvalidRow.
         """
+        if isinstance(values, list) and values and isinstance(values[0], list):
+            window_TF = self._numbers(values)
+        else:
+            window_TF = self._numbers((values,))
+        if window_TF is not None and len(window_TF) == self.window_length:
+            return window_TF
         cells = values if _is_list(values) else ()
         count = sum(map(_is_row, cells))
         # One row with a list among its cells is still one row: it is the cell that is wrong.
@@ -167,6 +177,9 @@ class DataContract:
 
     def rows(self, rows: Sequence[Any]) -> npt.NDArray[np.float64]:
         """Turn many rows into shape (N, F); raises InvalidRow with the problems of all of them."""
+        numbers_NF = self._numbers(rows)
+        if numbers_NF is not None:
+            return numbers_NF
         rows_NF = np.empty((len(rows), len(self.sensors)))
         problems: list[Problem] = []
         for number, values in enumerate(rows):
@@ -177,6 +190,21 @@ class DataContract:
         if problems:
             raise InvalidRow(problems)
         return rows_NF
+
+    def _numbers(self, rows: Sequence[object]) -> npt.NDArray[np.float64] | None:
+        """Rows in which nothing is missing or wrong, as shape (N, F): lists of finite numbers, as
+        nearly all are. None for others, which are looked at value by value."""
+        sensors = len(self.sensors)
+        for row in rows:
+            if not isinstance(row, list) or len(row) != sensors:
+                return None
+            if not NUMBERS.issuperset(map(type, row)):
+                return None
+        try:
+            rows_NF = np.array(rows, dtype=np.float64).reshape(len(rows), sensors)
+        except OverflowError:  # a whole number beyond what is finite
+            return None
+        return rows_NF if np.count_nonzero(np.isfinite(rows_NF)) == rows_NF.size else None
 
     def require_present(self, rows_NF: npt.NDArray[np.float64]) -> None:
         """Raise InvalidRow, with a problem for each of the first MOST_PROBLEMS, where a window of

@@ -25,8 +25,7 @@ FURTHEST_SCALED = 1e6
 """Readings are cut here, in spreads from the centre: beyond it single precision has no meaning, and
 a reading a million standard deviations away is as anomalous as can be. It keeps every finite
 reading scorable."""
-FURTHEST_READING = float(np.finfo(np.float64).max) / 4
-"""No reading is taken as larger, so that a difference of two is finite."""
+LARGEST = float(np.finfo(np.float64).max)
 
 
 class Scaler(ABC):
@@ -39,8 +38,8 @@ class Scaler(ABC):
     def __init__(self) -> None:
         self._center_F: npt.NDArray[np.float64] | None = None
         self._spread_F: npt.NDArray[np.float64] | None = None
-        self._lowest_F: npt.NDArray[np.float64] = np.full(1, -FURTHEST_READING)
-        self._highest_F: npt.NDArray[np.float64] = np.full(1, FURTHEST_READING)
+        self._lowest_F: npt.NDArray[np.float64] = np.full(1, -LARGEST)
+        self._highest_F: npt.NDArray[np.float64] = np.full(1, LARGEST)
 
     @abstractmethod
     def _estimate(
@@ -59,9 +58,9 @@ class Scaler(ABC):
     def _know(self, center_F: npt.NDArray[np.float64], spread_F: npt.NDArray[np.float64]) -> None:
         self._center_F, self._spread_F = center_F, spread_F
         with np.errstate(over="ignore", invalid="ignore"):
-            reach_F = self.furthest * spread_F
-            self._lowest_F = np.maximum(center_F - reach_F, -FURTHEST_READING)
-            self._highest_F = np.minimum(center_F + reach_F, FURTHEST_READING)
+            reach_F = np.minimum(self.furthest * spread_F, LARGEST / 2)
+            self._lowest_F = np.maximum(center_F - reach_F, -LARGEST)
+            self._highest_F = np.minimum(center_F + reach_F, LARGEST)
 
     @property
     def center_F(self) -> npt.NDArray[np.float64]:

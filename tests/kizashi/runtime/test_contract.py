@@ -1,7 +1,9 @@
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -289,3 +291,54 @@ def test_what_cannot_be_done_about_missing_values_is_refused(
 def test_what_is_done_about_missing_values_is_stored() -> None:
     contract = DataContract((PRESSURE, COUNT), missing="reject", max_missing_share=0.25)
     assert DataContract.from_dict(contract.to_dict()) == contract
+
+
+cells: st.SearchStrategy[Any] = st.one_of(
+    st.floats(),
+    st.integers(-(10**20), 10**20),
+    st.sampled_from([None, True, "1.5", 10**400, -(10**400), [1.0], {}]),
+)
+
+
+def told(read: Callable[[Any], npt.NDArray[np.float64]], sent: object) -> object:
+    try:
+        return read(sent).tolist()
+    except InvalidRow as error:
+        return error.problems
+
+
+@given(st.lists(st.lists(cells, max_size=3) | st.lists(st.floats(-1, 1), min_size=2, max_size=2)))
+def test_lists_of_numbers_become_the_rows_that_their_values_one_by_one_do(
+    rows: list[list[Any]],
+) -> None:
+    one_by_one = [tuple(row) for row in rows]  # the short way takes lists alone
+    strict = DataContract((PRESSURE, COUNT), missing="reject")
+    assert told(strict.rows, rows) == told(strict.rows, one_by_one)
+    for row, same in zip(rows, one_by_one, strict=True):
+        assert told(strict.row, row) == told(strict.row, same)
+        assert told(strict.window, row) == told(strict.window, same)
+
+
+@pytest.mark.parametrize("values", [[1, 2.5], [[1, 2.5]]])
+def test_whole_numbers_are_readings_too(values: object) -> None:
+    window_TF = CONTRACT.window(values)
+    assert window_TF.dtype == np.float64
+    assert window_TF.tolist() == [[1.0, 2.5]]
+
+
+def test_the_largest_readings_are_taken_as_they_are() -> None:
+    largest = float(np.finfo(np.float64).max)
+    assert CONTRACT.window([largest, largest]).tolist() == [[largest, largest]]
+
+
+@pytest.mark.parametrize(
+    ("reading", "beyond"), [(-0.1, True), (0.0, False), (10.0, False), (10.1, True), (None, False)]
+)
+def test_a_window_has_a_reading_out_of_range_where_any_is_marked(
+    reading: float | None, beyond: bool
+) -> None:
+    for length, place in ((1, 0), (3, 0), (3, 2)):
+        window_TF = np.ones((length, 2))
+        window_TF[place, 0] = np.nan if reading is None else reading
+        assert CONTRACT.any_out_of_range(window_TF) is beyond
+        assert CONTRACT.out_of_range(window_TF).any() == beyond

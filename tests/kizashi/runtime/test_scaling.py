@@ -4,6 +4,7 @@ import pytest
 
 from kizashi.errors import BundleError, NotCalibrated
 from kizashi.runtime.scaling import (
+    FURTHEST_SCALED,
     KNEE,
     SCALERS,
     CompressedScaler,
@@ -149,3 +150,44 @@ def test_whatever_a_network_makes_of_compressed_values_is_finite_in_original_uni
     back_F = scaler.inverse(np.full(3, scaled))
     assert np.isfinite(back_F).all()
     assert (np.sign(back_F) == np.sign(scaled)).all()
+
+
+@every_scaler
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 1, 3), (1, 4, 3), (3,), (0, 1, 3)])
+def test_finite_scaling_is_scaling_wherever_that_is_no_further_than_a_million(
+    kind: str, shape: tuple[int, ...]
+) -> None:
+    scaler = SCALERS[kind]().fit(press_line_rows(500))
+    values = np.random.default_rng(0).normal(0, 1e4, shape)
+    scaled = scaler.transform_finite(values)
+    assert scaled.shape == shape
+    assert np.array_equal(scaled, scaler.transform(values))
+
+
+@every_scaler
+def test_finite_scaling_of_the_most_extreme_readings_is_finite_and_in_order(kind: str) -> None:
+    largest = np.finfo(np.float64).max
+    scaler = SCALERS[kind]().fit(press_line_rows(500))
+    readings = np.array([-largest, -1e300, -1e9, 0.0, 1e9, 1e300, largest])
+    scaled_NF = scaler.transform_finite(np.repeat(readings[:, None], 3, axis=1))
+    assert np.isfinite(scaled_NF).all()
+    assert (np.diff(scaled_NF, axis=0) >= 0).all()
+    assert np.abs(scaled_NF).max() <= 1.001 * FURTHEST_SCALED
+
+
+@every_scaler
+@pytest.mark.parametrize("level", [1e300, -1.7e308, 1e-300])
+def test_finite_scaling_overflows_at_no_level_that_a_sensor_may_have(
+    kind: str, level: float
+) -> None:
+    stored = {"kind": kind, "center": [level] * 3, "spread": [0.01 * abs(level)] * 3}
+    scaler = Scaler.from_dict(stored)
+    assert np.isfinite(scaler.transform_finite(np.array([-level, level, 0.0]))).all()
+
+
+@every_scaler
+def test_a_missing_value_stays_missing(kind: str) -> None:
+    scaler = SCALERS[kind]().fit(press_line_rows(500))
+    assert np.isnan(scaler.transform_finite(np.array([[1.0, np.nan, 1.0]]))).tolist() == [
+        [False, True, False]
+    ]
