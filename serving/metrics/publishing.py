@@ -52,10 +52,7 @@ class Publisher:
                     ticks, written = 0, self.counts.answered
                     await loop.run_in_executor(self._thread, self._flush)
         finally:
-            self._thread.shutdown()
-            self._flush()
-            if self.shared is not None:
-                self.shared.leave()
+            await loop.run_in_executor(self._thread, self._end)
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """The metrics and their media type, as `Accept` prefers."""
@@ -82,6 +79,11 @@ class Publisher:
             living, ended = self._all()
             told = (one.counters.get(VERDICTS.name, []) for one in (*living, ended))
             self.counts.know(labels[0] for values in told for labels, _ in values if labels[0])
+
+    def _end(self) -> None:
+        self._flush()
+        if self.shared is not None:
+            self.shared.leave()
 
     def _flush(self) -> bool:
         if self.shared is None:
