@@ -1,7 +1,7 @@
 # Every task of the project is a target; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve demo test check repro address sample bench-detection cases-named ui lock environment git-checkout
+.PHONY: help serve demo test check repro address sample bench-detection bench-serving cases-named ui lock environment git-checkout
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -54,6 +54,10 @@ OUT ?= bench/results
 bench-detection: cases-named environment ## Measure detection beside other detectors on the cases below DATA (about an hour for 42)
 	@"$(UV)" pip install --quiet --require-hashes --python $(RUN) --requirement requirements/bench.txt
 	@$(RUN) -m bench.detection data="$(DATA)" out="$(OUT)" readme.en=README.md readme.ja=README.ja.md $(OPTIONS)
+
+# Other servers' environments are made below .bench-serving; OPTIONS are those of `python -m bench.serving`.
+bench-serving: environment ## Measure the service beside other servers of models (half an hour; 1 GB of environments)
+	@$(RUN) -m bench.serving uv="$(UV)" out="$(OUT)" readme.en=README.md readme.ja=README.ja.md $(OPTIONS)
 
 # Before gigabytes are fetched, not after.
 cases-named:
@@ -124,6 +128,7 @@ $(STAMP): | $(OWN_UV)
 
 # ---- The locks: names, versions and hashes; no addresses ----------------------------------------
 
+PEERS := bench/serving/environments
 UV_VERSION := 0.13.9
 COMPILE = "$(UV)" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
@@ -133,3 +138,7 @@ lock: | $(OWN_UV) ## Recompile requirements/ from pyproject.toml (UPGRADE=--upgr
 	$(COMPILE) pyproject.toml --extra train --extra dev --constraints requirements/train.txt --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra train --extra bench --constraints requirements/train.txt --output-file requirements/bench.txt
 	echo uv==$(UV_VERSION) | $(COMPILE) - --output-file requirements/uv.txt
+	$(COMPILE) --no-annotate $(PEERS)/arrow.in --constraints requirements/train.txt --output-file $(PEERS)/arrow.txt
+	for peer in bentoml litserve mlflow mlserver; do \
+	    $(COMPILE) --no-annotate $(PEERS)/$$peer.in --output-file $(PEERS)/$$peer.txt || exit 1; \
+	done

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-REQUIREMENTS = Path(__file__).parents[2] / "requirements"
-LOCKS = ["serving", "train", "dev", "bench", "uv"]
+ROOT = Path(__file__).parents[2]
+PEERS = "../bench/serving/environments"
+PEER_LOCKS = [f"{PEERS}/{name}" for name in ("arrow", "bentoml", "litserve", "mlflow", "mlserver")]
+LOCKS = ["serving", "train", "dev", "bench", "uv", *PEER_LOCKS]
 # What a serving host must not need: each brings a training library or hundreds of megabytes.
 TRAINING_ONLY = {"dvc", "hydra-core", "mlflow", "pandas", "pyarrow", "pytorch-lightning", "torch"}
 
 
 def text(lock: str) -> str:
-    return (REQUIREMENTS / f"{lock}.txt").read_text()
+    return (ROOT / "requirements" / f"{lock}.txt").read_text()
 
 
 def pins(lock: str) -> dict[str, set[str]]:
@@ -45,6 +47,14 @@ def test_every_pin_of_a_lock_has_a_hash(lock: str) -> None:
 def test_a_larger_lock_has_the_versions_of_the_smaller(smaller: str, larger: str) -> None:
     inside, outside = pins(smaller), pins(larger)
     assert {name: outside.get(name) for name in inside} == inside
+
+
+def test_every_server_of_the_bench_has_its_lock() -> None:
+    folder = ROOT / "bench" / "serving" / "environments"
+    stated = {one.stem for one in folder.glob("*.in")}
+    assert {one.stem for one in folder.glob("*.txt")} == stated
+    assert {f"{PEERS}/{name}" for name in stated} == set(PEER_LOCKS)
+    assert pins(f"{PEERS}/arrow").items() <= pins("train").items()
 
 
 def test_the_bench_is_added_to_a_development_environment_without_changing_it() -> None:

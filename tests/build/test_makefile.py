@@ -84,6 +84,7 @@ def test_make_alone_lists_the_targets_with_what_they_do(checkout: Path) -> None:
         "repro",
         "ui",
         "bench-detection",
+        "bench-serving",
         "environment",
         "lock",
     ]
