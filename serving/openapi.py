@@ -19,7 +19,9 @@ REASONS = {
     400: "The body is not what its media type says",
     401: "No key, or none that holds",
     403: "A key without the right to it, or a request that another site has sent",
+    404: "A source, or an alarm, that the history does not know",
     406: "An answer in none of the formats that `Accept` names",
+    409: "An action that the state of the alarm does not allow",
     413: "More bytes than are read",
     415: "A media type that is not read here",
     429: "More requests in a minute than the key may send",
@@ -228,6 +230,8 @@ def install(app: FastAPI) -> None:
                 for method, operation in operations.items():
                     _secure(operation, needed(method.upper(), path))
                     _retype(operation["responses"])
+            for name in ("HTTPValidationError", "ValidationError"):
+                document["components"]["schemas"].pop(name, None)
         return build()
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -252,8 +256,10 @@ def _secure(operation: dict[str, Any], scope: str | None) -> None:
 
 
 def _retype(responses: dict[str, Any]) -> None:
-    for response in responses.values():
+    for code, response in list(responses.items()):
         content = response.get("content", {})
         schema = content.get("application/json", {}).get("schema", {})
         if schema.get("$ref", "").endswith("/ProblemDocument"):
             content[MEDIA_TYPE] = content.pop("application/json")
+        elif schema.get("$ref", "").endswith("/HTTPValidationError"):
+            del responses[code]  # FastAPI adds it wherever something is read; it is never answered

@@ -26,9 +26,9 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Verdicts
 from serving.detectors import Served
 from serving.errors import SHOWN_PROBLEMS, Failure, UnknownModel, invalid
-from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, said
+from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, read_struct, said
 from serving.protocols.values import named, read_cells, require_windows, shown
-from serving.requests import media_type, parse_json
+from serving.requests import media_type
 from serving.scoring import Origin, Scoring
 
 PREFIX = "/anomalydetector"
@@ -83,7 +83,7 @@ def routes(scoring: Scoring, limit: int, model_id: str | None) -> list[Route]:
         require(asked.served, asked.path["model"], model_id)
         return detect_last(asked)
 
-    endpoint = Endpoint(scoring, limit, "anomaly-detector", detect)
+    endpoint = Endpoint(scoring, limit, "anomaly_detector", detect)
     return [Route(DETECT_LAST, endpoint, methods=["POST"])]
 
 
@@ -131,10 +131,7 @@ def detect_last(asked: Asked) -> Answer:
 
 def read_request(body: bytes) -> DetectLast:
     """The request in `body`; raises MalformedBody or InvalidRow."""
-    try:
-        request = msgspec.convert(parse_json(body), DetectLast)
-    except msgspec.ValidationError as error:
-        raise invalid(f"this is no detect-last request: {error}") from error
+    request = read_struct(body, DetectLast, "detect-last request")
     count = request.contributors
     if count is not None and count < 1:
         raise invalid(f"topContributorCount is {shown(count)}; a whole number from 1 is needed")

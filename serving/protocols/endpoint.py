@@ -7,20 +7,27 @@ event loop.
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from serving.detectors import Served
-from serving.errors import Failure
-from serving.requests import Headers, read_body
+from serving.errors import Failure, invalid
+from serving.requests import Headers, header, parse_json, read_body
 from serving.scoring import Origin, Scoring
 
 HANDFUL_BYTES = 4096
 """A body this small holds a handful of rows. It is answered on the event loop: handing it to a
 thread would cost more than its scoring, and a larger one would keep other requests waiting."""
+PACKED = b"application/vnd."
+"""Formats whose bodies may hold far more than their size says."""
 JSON = b"application/json"
 SAID_CHARACTERS = 4000
 """A client shows an error in one line of a log; the first problems are enough to go on with."""
+
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,8 @@ class Endpoint:
             body,
             Origin(self.protocol, scope["state"]["request_id"]),
         )
-        if len(body) <= HANDFUL_BYTES:
+        packed = header(scope["headers"], b"content-type").startswith(PACKED)
+        if len(body) <= HANDFUL_BYTES and not packed:
             answer = self.answer(asked)
         else:
             answer = await asyncio.to_thread(self.answer, asked)
@@ -76,6 +84,16 @@ class Endpoint:
         )
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+
+def read_struct(body: bytes, kind: type[Struct], what: str) -> Struct:
+    """A JSON body as a struct; raises MalformedBody, or InvalidRow where it is not `what`."""
+    try:
+        return msgspec.convert(parse_json(body), kind)
+    except msgspec.ValidationError as error:
+        raise invalid(f"this is no {what}: {error}") from error
+    except UnicodeEncodeError as error:
+        raise invalid(f"this is no {what}: a name has half of a surrogate pair") from error
 
 
 def said(failure: Failure) -> str:

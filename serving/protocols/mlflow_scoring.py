@@ -8,8 +8,11 @@ score and status are null: MLflow writes NaN, which is no JSON.
 Source: MLflow, `mlflow.pyfunc.scoring_server`; SageMaker, "Custom inference code with hosting".
 """
 
+import math
 from collections.abc import Mapping
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -19,16 +22,18 @@ from fastapi import Response
 from starlette.routing import Route
 
 from kizashi.runtime.contract import DataContract
-from serving.errors import Failure, invalid
-from serving.formats import read
+from serving.errors import BodyTooLarge, Failure, WrongMediaType, invalid
+from serving.formats import EXTRA, FORMATS, read
 from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, said
 from serving.protocols.values import named, read_rows, require_rows, shown
 from serving.requests import media_type, parse_json
 from serving.score import status
-from serving.scoring import Scoring
+from serving.scoring import Judged, Scoring
 
 INVOCATIONS = "/invocations"
-CSV = b"text/csv"
+CSV, PARQUET = b"text/csv", b"application/vnd.apache.parquet"
+ROWS_AT_ONCE = 8192
+MOST_VALUES = 2**22
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 STATUS = {422: 400}
 CODES = {
@@ -70,20 +75,50 @@ def mlflow_version() -> str:
 def invoke(asked: Asked) -> Answer:
     """Score one table of consecutive rows."""
     contract = asked.served.detector.contract
-    kind, charset = media_type(asked.headers, (JSON, CSV))
-    if kind == CSV:
-        rows_NF = read(CSV, asked.body, contract, charset)
-    else:
+    kind, charset = media_type(asked.headers, (JSON, CSV, PARQUET))
+    if kind == JSON:
         rows_NF = read_table(parse_json(asked.body), contract)
         require_rows(rows_NF, contract)
-    score_N, anomaly_N = asked.scoring.many(asked.served, rows_NF, asked.origin)
-    predictions = [
-        {"score": None, "status": None}
-        if np.isnan(score)
-        else {"score": score, "status": status(anomaly)}
-        for score, anomaly in zip(score_N.tolist(), anomaly_N.tolist(), strict=True)
-    ]
-    return Answer(msgspec.json.encode({"predictions": predictions}))
+    elif kind == CSV:
+        rows_NF = read(CSV, asked.body, contract, charset)
+    else:
+        rows_NF = read_parquet(asked.body, contract)
+    return Answer(write(asked.scoring.many(asked.served, rows_NF, asked.origin)))
+
+
+def write(judged: Judged) -> bytes:
+    """The predictions, written some at a time: as objects all of them would fill the memory."""
+    pieces = []
+    for at in range(0, len(judged.score_N), ROWS_AT_ONCE):
+        some = slice(at, at + ROWS_AT_ONCE)
+        scores, anomalies = judged.score_N[some].tolist(), judged.anomaly_N[some].tolist()
+        predictions = [
+            {"score": None, "status": None}
+            if math.isnan(score)
+            else {"score": score, "status": status(anomaly)}
+            for score, anomaly in zip(scores, anomalies, strict=True)
+        ]
+        pieces.append(msgspec.json.encode(predictions)[1:-1])
+    return b'{"predictions":[%b]}' % b",".join(pieces)
+
+
+def read_parquet(body: bytes, contract: DataContract) -> FloatArray:
+    """Rows of a Parquet file, shape (N, F); raises BodyTooLarge for more than can be answered: such
+    a file may hold any number of rows in a few bytes."""
+    parquet = FORMATS[PARQUET]
+    if not parquet.installed:
+        raise WrongMediaType(f"Content-Type is {PARQUET.decode()!r}; reading it needs {EXTRA}")
+    with closing(parquet.reader(contract, "utf-8")) as reader:
+        pieces, values = [], 0
+        for piece in chain(reader.feed(body), reader.finish()):
+            pieces.append(piece)
+            values += piece.size
+            if values > MOST_VALUES:
+                said_so = f"the file has more than the {MOST_VALUES} values that are read at once"
+                raise BodyTooLarge(f"{said_so}; POST /anomaly/batch reads any number")
+    rows_NF = np.concatenate([np.empty((0, len(contract.sensors))), *pieces])
+    contract.require_present(rows_NF)
+    return rows_NF
 
 
 def read_table(content: Any, contract: DataContract) -> FloatArray:

@@ -19,10 +19,10 @@ from serving.detectors import Served
 from serving.errors import Failure, UnknownModel, invalid
 from serving.protocols import binary_tensors
 from serving.protocols.binary_tensors import OCTETS, SIZE
-from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, said
+from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, read_struct, said
 from serving.protocols.tensors import InputTensor, read_windows
 from serving.protocols.values import shown
-from serving.requests import media_type, parse_json
+from serving.requests import media_type
 from serving.score import status
 from serving.scoring import Scoring
 
@@ -55,7 +55,7 @@ class InferRequest(msgspec.Struct):
 
 def routes(scoring: Scoring, limit: int) -> list[Route]:
     """What answers; `serving.protocols.openapi` declares the same paths."""
-    endpoint = Endpoint(scoring, limit, "open-inference", infer)
+    endpoint = Endpoint(scoring, limit, "open_inference", infer)
     return [Route(f"{path}/infer", endpoint, methods=["POST"]) for path in (MODEL, VERSION)]
 
 
@@ -93,11 +93,7 @@ def infer(asked: Asked) -> Answer:
 
 def read_request(head: bytes) -> InferRequest:
     """The JSON of a request; raises MalformedBody or InvalidRow."""
-    try:
-        request = msgspec.convert(parse_json(head), InferRequest)
-    except msgspec.ValidationError as error:
-        said_so = str(error).encode(errors="replace").decode()
-        raise invalid(f"this is no Open Inference request: {said_so}") from error
+    request = read_struct(head, InferRequest, "Open Inference request")
     if request.id is not None and any("\ud800" <= one <= "\udfff" for one in request.id):
         raise invalid("id has half of a surrogate pair, which no answer can repeat")
     names = [output.name for output in request.outputs]

@@ -20,6 +20,11 @@ REASONS = {
     500: "The service failed",
     503: "No model is ready",
 }
+HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    429: {"Retry-After": {"schema": {"type": "string"}}},
+    503: {"Retry-After": {"schema": {"type": "string"}}},
+}
 
 
 class Exact(BaseModel):
@@ -36,4 +41,7 @@ class Open(BaseModel):
 
 def failures(model: type[BaseModel], *codes: int) -> dict[int | str, dict[str, Any]]:
     """What an operation declares of the errors that it answers, each of them a `model`."""
-    return {code: {"model": model, "description": REASONS[code]} for code in codes}
+    return {
+        code: {"model": model, "description": REASONS[code], "headers": HEADERS.get(code, {})}
+        for code in codes
+    }

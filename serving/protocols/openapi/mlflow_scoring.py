@@ -110,11 +110,17 @@ async def mlflow() -> str:
     },
     openapi_extra={
         "requestBody": {
-            "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_ROWS}}
+            "content": {
+                "text/csv": {"schema": {"type": "string"}, "example": CSV_ROWS},
+                "application/vnd.apache.parquet": {
+                    "schema": {"type": "string", "format": "binary"}
+                },
+            }
         }
     },
 )
 def invocations(body: Split | Records | Instances | Inputs) -> None:
     """A table of consecutive rows in one of MLflow's forms: JSON with exactly one of
-    `dataframe_split`, `dataframe_records`, `instances` and `inputs`; or CSV with a header row.
+    `dataframe_split`, `dataframe_records`, `instances` and `inputs`; or CSV with a header row; or
+    Parquet, with the extra `arrow`.
     """

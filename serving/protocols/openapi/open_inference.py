@@ -120,13 +120,16 @@ class InferAnswer(Exact):
 
 
 router = APIRouter(tags=["Open Inference Protocol V2"])
-_MODEL_FAILS = failures(InferenceError, 401, 403, 404, 429, 500, 503)
+_LOCKED = failures(InferenceError, 401, 403, 429)
+_READY_FAILS = failures(InferenceError, 404, 500, 503)
+_MODEL_FAILS = _READY_FAILS | _LOCKED
 _INFER: dict[str, Any] = {
     "summary": "Score rows or windows",
     "response_model": InferAnswer,
     "responses": {
         200: {"headers": NAMED, "content": BINARY},
-        **failures(InferenceError, 400, 401, 403, 404, 413, 415, 429, 500, 503),
+        **failures(InferenceError, 400, 413, 415),
+        **_MODEL_FAILS,
     },
     "openapi_extra": {"requestBody": {"content": BINARY}},
 }
@@ -140,7 +143,7 @@ JsonLength = Annotated[
 ]
 
 
-@router.get(PREFIX, summary="What answers?")
+@router.get(PREFIX, summary="What answers?", responses=_LOCKED)
 async def server() -> ServerMetadata:
     """Name, version and the extensions of the protocol that are spoken."""
     try:
@@ -170,13 +173,13 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"ready": True})
 
 
-@router.get(MODEL + "/ready", summary="Can this model score now?", responses=_MODEL_FAILS)
+@router.get(MODEL + "/ready", summary="Can this model score now?", responses=_READY_FAILS)
 async def model_ready(request: Request, model: str) -> ModelReady:
     """200 when the model is served; 404 for another one."""
     return _ready(request, model)
 
 
-@router.get(VERSION + "/ready", summary="Can this version score now?", responses=_MODEL_FAILS)
+@router.get(VERSION + "/ready", summary="Can this version score now?", responses=_READY_FAILS)
 async def version_ready(request: Request, model: str, version: str) -> ModelReady:
     """200 when this version is served; 404 for another one."""
     return _ready(request, model, version)
