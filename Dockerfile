@@ -1,6 +1,8 @@
 # The service alone: FastAPI and ONNX Runtime, no torch. Builds with docker, podman or buildah:
 #   docker build --tag kizashi .
-#   docker run --publish 8000:8000 --volume "$PWD/artifacts/bundle:/model:ro" --env KIZASHI_MODEL_URI=/model kizashi
+#   docker run --publish 127.0.0.1:8000:8000 --volume "$PWD/artifacts/bundle:/model:ro" --env KIZASHI_MODEL_URI=/model \
+#       --env KIZASHI_ALLOW_ANONYMOUS=true kizashi
+# Without KIZASHI_ALLOW_ANONYMOUS=true it does not start before there is a key: README.md shows how to make one.
 # BASE_IMAGE may be any image with Python 3.11 or newer and its venv module.
 ARG BASE_IMAGE=python:3.12-slim
 

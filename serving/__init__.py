@@ -7,7 +7,9 @@ detectors        what a worker holds: the detector that the pointer names
 follower         the process that follows the model and moves the pointer; sources: from where
 requests, rows   what comes in
 score, batch     POST /anomaly and POST /anomaly/batch; openapi: what is documented of them
+access           who may ask what; keys: who has which; limits: how often
+security         what browsers are told of pages
 health, model    what operators ask
 errors           exceptions to problem documents
-pages            GET /
+pages            GET / and signing in
 """

@@ -112,5 +112,6 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
     from serving.settings import Settings, variable
 
     text = README.read_text(encoding="utf-8")
-    for name, field in Settings.model_fields.items():
-        assert f"| `{variable(name)}` | `{field.default}`" in text
+    for name, value in Settings():
+        default = str(value).lower() if isinstance(value, bool) else value
+        assert f"| `{variable(name)}` | `{default}`" in text
