@@ -3,9 +3,11 @@
 Anomalies are drawn from the test rows and mixed into the training rows at random places, so that
 they are a share of all rows that a method learns from, calibration included. Those that the largest
 share needs leave the test rows of every share, so that losses compare; the rows of a smaller share
-are among those of a larger one.
+are among those of a larger one. At least half of the anomalies stay in the test: where that leaves
+too few for the largest share, fewer normal rows are learned from, the same ones at every share.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -38,6 +40,7 @@ class Contamination(Measurement):
     """AUROC and AUPRC with anomalies among the training rows."""
 
     file = "contamination"
+    version = 2
     columns = Columns("share", ("train_rows", "mixed_in", "anomalous_rows", *MEASURES))
 
     def applies(self, method: Method, kind: Kind) -> bool:
@@ -50,17 +53,19 @@ class Contamination(Measurement):
     def measure(
         self, case: Case, method: Method, seed: int, fitted: Callable[[], Fitted]
     ) -> list[Record]:
-        drawn, kept = drawn_anomalies(case, seed)
+        learned = thinned(case, seed)
+        drawn, kept = drawn_anomalies(learned, seed)
         windows_BTF = case.test_windows(method.window_length)[kept]
         label_B = case.label_N[kept]
         rows = []
         for share in SHARES:
-            dirty = mixed(case, drawn, share, seed)
-            fit = method.fit(dirty, seed) if share else fitted()
+            dirty = mixed(learned, drawn, share, seed)
+            as_given = not share and learned is case
+            fit = fitted() if as_given else method.fit(dirty, seed)
             with threadpool_limits(1):
                 score_B = fit.score(windows_BTF)
             row: Record = {"share": f"{share:g}", "train_rows": len(dirty.train_NF)}
-            row |= {"mixed_in": needed(case, share), "anomalous_rows": int(label_B.sum())}
+            row |= {"mixed_in": needed(learned, share), "anomalous_rows": int(label_B.sum())}
             row |= {"auroc": auroc(label_B, score_B), "auprc": auprc(label_B, score_B)}
             rows.append(row)
         return rows
@@ -75,6 +80,16 @@ class Contamination(Measurement):
 def needed(case: Case, share: float) -> int:
     """How many anomalies make `share` of the training rows and themselves together."""
     return round(share / (1 - share) * len(case.train_NF))
+
+
+def thinned(case: Case, seed: int) -> Case:
+    """The case with no more normal rows to learn from than half of its anomalies can be the largest
+    share of; the case itself where it has no more."""
+    most = math.floor(int(case.label_N.sum()) // 2 * (1 / max(SHARES) - 1))
+    if len(case.train_NF) <= most:
+        return case
+    place_N = np.random.default_rng([seed, 8]).permutation(len(case.train_NF))[:most]
+    return replace(case, train_NF=case.train_NF[np.sort(place_N)])
 
 
 def drawn_anomalies(case: Case, seed: int) -> tuple[IntArray, IntArray]:
@@ -103,7 +118,9 @@ def mixed(case: Case, drawn: IntArray, share: float, seed: int) -> Case:
 def _explained() -> str:
     return (
         "Anomalies drawn from the test rows are mixed into the training rows, calibration rows "
-        f"included; what the largest share takes is missing from the test of every share. Loss: "
+        "included; what the largest share takes is missing from the test of every share. At least "
+        "half of the anomalies stay there: where they are few, fewer normal rows are learned from, "
+        "by every method and at every share. Loss: "
         "AUROC and AUPRC points (hundredths) below the same method with clean rows, the mean over "
         f"the cases that every method finished. Asked for: a loss in AUROC of at most {GOAL:g} "
         f"times that of {COMPARED_WITH}. Series are left out: their anomalies are stretches of "

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from bench.cases import Case, find_cases
-from bench.contamination import SHARES, Contamination, drawn_anomalies, mixed
+from bench.contamination import SHARES, Contamination, drawn_anomalies, mixed, thinned
 from bench.measurement import Skipped
+from kizashi.evaluation.metrics import auroc
 from tests.bench.made_cases import make_case
 from tests.bench.test_records import method
 
@@ -43,10 +44,31 @@ def test_every_share_is_tested_on_the_same_rows_and_dirt_costs_something(case: C
     assert table["auroc"].iloc[0] > table["auroc"].iloc[-1]
 
 
+def test_half_of_the_anomalies_stay_and_fewer_normal_rows_are_learned_from(tmp_path: Path) -> None:
+    case = find_cases(make_case(tmp_path / "tables" / "case", train_rows=600))[0].read()
+    few = thinned(case, seed=0)
+    assert len(few.train_NF) == 12 * 19
+    drawn, kept = drawn_anomalies(few, seed=0)
+    assert len(drawn) == 12
+    assert few.label_N[kept].sum() == 12
+    rows = [tuple(row) for row in few.train_NF]
+    assert rows == [tuple(row) for row in case.train_NF if tuple(row) in set(rows)]
+    of = method("split=random", peer="t2_ledoit_wolf")
+    table = pd.DataFrame(Contamination().measure(case, of, 0, lambda: of.fit(case, 0)))
+    assert table["train_rows"].tolist() == [228, 228 + 5, 228 + 12]
+    clean = of.fit(few, 0).score(case.test_windows(1)[kept])
+    assert table["auroc"].iloc[0] == auroc(case.label_N[kept], clean)
+
+
+def test_rows_that_are_few_enough_are_all_learned_from(case: Case) -> None:
+    assert thinned(case, seed=0) is case
+
+
 def test_a_case_with_too_few_anomalies_is_skipped(tmp_path: Path) -> None:
-    folder = make_case(tmp_path / "tables" / "case", train_rows=600)
-    with pytest.raises(Skipped, match="5% takes 32 of 24 anomalies"):
-        drawn_anomalies(find_cases(folder)[0].read(), seed=0)
+    folder = make_case(tmp_path / "tables" / "case", test_rows=40)
+    few = thinned(find_cases(folder)[0].read(), seed=0)
+    with pytest.raises(Skipped, match="5% takes 4 of 8 anomalies; 5 must stay"):
+        drawn_anomalies(few, seed=0)
 
 
 def test_series_and_other_peers_are_left_out() -> None:
