@@ -37,6 +37,8 @@ def test_the_score_is_the_distance_beyond_a_share_of_the_kept_windows(
     scorer = CrowdDistance(share).fit(rebuilt(kept_BTF))
     expected_B = distances(new_BTF, kept_BTF)[:, beyond]
     np.testing.assert_allclose(scorer.score(rebuilt(new_BTF)), expected_B, rtol=1e-4)
+    alone = [scorer.score_one(rebuilt(new_BTF[place : place + 1])) for place in range(50)]
+    np.testing.assert_allclose(alone, expected_B[:50], rtol=1e-4)
 
 
 def test_windows_that_were_seen_are_not_compared_with_themselves() -> None:

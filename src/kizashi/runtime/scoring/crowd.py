@@ -57,6 +57,12 @@ class CrowdDistance(Scorer):
         windows_BV = _flat(rebuilt.scaled_BTF)
         return self._distance(windows_BV, np.zeros(len(windows_BV), dtype=np.bool_))
 
+    def score_one(self, rebuilt: Rebuilt) -> float:
+        window_V = _flat(rebuilt.scaled_BTF)[0]
+        closeness_P = self._closeness(window_V)
+        place = int(np.argpartition(closeness_P, -self._beyond)[-self._beyond])
+        return math.dist(window_V.tolist(), self._kept[place].tolist()) / math.sqrt(len(window_V))
+
     def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
         """A sensor's share is its part of the way to the middle of the crowd."""
         windows_BV = _flat(rebuilt.scaled_BTF)
@@ -109,6 +115,7 @@ class CrowdDistance(Scorer):
 
     def _keep(self, prototype_PV: SingleArray) -> None:
         self._prototype_PV = prototype_PV
+        self._turned_VP = np.ascontiguousarray(prototype_PV.T)
         self._half_square_P = 0.5 * np.einsum("pv,pv->p", prototype_PV, prototype_PV)
         self._beyond = min(math.ceil(self.share * len(prototype_PV)) + 1, len(prototype_PV))
         """Which of the prototypes, nearest first and counted from 1, the distance is to."""
@@ -140,8 +147,9 @@ class CrowdDistance(Scorer):
         return nearest_BK
 
     def _closeness(self, windows_BV: SingleArray) -> SingleArray:
+        """Of each window, or of one, to each prototype: larger is nearer."""
         # ‖x - p‖² = ‖x‖² - 2 (x·p - ‖p‖² / 2): the nearest have the largest bracket.
-        closeness_BP: SingleArray = windows_BV @ self._kept.T
+        closeness_BP: SingleArray = windows_BV @ self._turned_VP
         closeness_BP -= self._half_square_P
         return closeness_BP
 
