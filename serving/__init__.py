@@ -7,6 +7,8 @@ detectors        what a worker holds: the detector that the pointer names
 follower         the process that follows the model and moves the pointer; sources: from where
 requests, rows   what comes in
 score, batch     POST /anomaly and POST /anomaly/batch; openapi: what is documented of them
+protocols        what clients of KServe, Triton, MLflow, SageMaker and Azure already speak
+sagemaker        how SageMaker starts a container
 access           who may ask what; keys: who has which; limits: how often
 security         what browsers are told of pages
 health, model    what operators ask

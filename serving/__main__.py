@@ -2,11 +2,13 @@
 
 import argparse
 import errno
+import os
 import socket
 import sys
 from collections.abc import Sequence
 
 from kizashi.errors import ConfigurationError
+from serving import sagemaker
 from serving.access import loopback
 from serving.cache import Cache
 from serving.keys.file import CREATE, KeyFile
@@ -23,7 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--check", action="store_true", help="only see whether the service could start there"
     )
-    only_check: bool = parser.parse_args(arguments).check
+    parser.add_argument(
+        "command", nargs="?", choices=["serve"], help="serve: as SageMaker starts a container"
+    )
+    given = parser.parse_args(arguments)
+    only_check: bool = given.check
+    if given.command == "serve":
+        sagemaker.prepare(os.environ)
     try:
         settings = read_settings()
         check_address(settings.host, settings.port)

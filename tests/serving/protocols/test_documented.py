@@ -28,27 +28,12 @@ from serving.protocols.openapi.open_inference import (
     ServerMetadata,
 )
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
+from tests.serving.protocols.paths import PATHS
 
 INFER = "/v2/models/press-line/infer"
 DETECT = "/anomalydetector/v1.1/multivariate/models/press-line:detect-last"
 SENSORS = ["vibration", "current", "sound"]
 RECORD = dict(zip(SENSORS, NORMAL_ROW, strict=True))
-PATHS = {
-    "/v2": {"get"},
-    "/v2/health/live": {"get"},
-    "/v2/health/ready": {"get"},
-    "/v2/models/{model}": {"get"},
-    "/v2/models/{model}/ready": {"get"},
-    "/v2/models/{model}/infer": {"post"},
-    "/v2/models/{model}/versions/{version}": {"get"},
-    "/v2/models/{model}/versions/{version}/ready": {"get"},
-    "/v2/models/{model}/versions/{version}/infer": {"post"},
-    "/ping": {"get"},
-    "/health": {"get"},
-    "/version": {"get"},
-    "/invocations": {"post"},
-    "/anomalydetector/v1.1/multivariate/models/{model}:detect-last": {"post"},
-}
 
 
 @pytest.fixture
