@@ -15,12 +15,17 @@ from starlette.routing import Route
 
 from serving import errors, health, model, openapi, pages, protocols, security
 from serving.access import Access
+from serving.alarms import api as alarms_api
+from serving.alarms import events
 from serving.batch import BatchEndpoint
 from serving.cache import Cache
 from serving.detectors import Detectors
 from serving.errors import Dialects, Problems
 from serving.fast_road import FastRoad
 from serving.follower_process import FollowerProcess
+from serving.history import api as history_api
+from serving.history.service import History
+from serving.kept import Kept
 from serving.keys.held import HeldKeys
 from serving.limits import Limits
 from serving.metrics import endpoint as metrics
@@ -54,7 +59,9 @@ def create_app(settings: Settings) -> FastAPI:
     detectors = Detectors(cache, settings.bundle_folder)
     counts = Counts(protocol_of, settings.metrics_sources)
     of_worker(counts, detectors)
-    scoring = Scoring(detectors, [counts])
+    history = History.of(settings)
+    keeper = None if history is None else history.observer
+    scoring = Scoring(detectors, [counts], keeper)
     dialects = Dialects(protocols.DIALECTS)
     keys = HeldKeys(settings.keys_file, wanted="keys_file" in settings.model_fields_set)
     limits = Limits(cache.own, settings.workers)
@@ -68,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.detectors = detectors
     app.state.scoring = scoring
+    app.state.history = history
     app.state.keys = keys
     app.state.follower = FollowerProcess(settings, cache)
     app.state.counts = counts
@@ -77,6 +85,8 @@ def create_app(settings: Settings) -> FastAPI:
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(FastRoad, endpoint=one_window)
+    if history is not None:
+        app.add_middleware(Kept)
     app.add_middleware(
         Access,
         keys=keys,
@@ -114,6 +124,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(model.router)
     app.include_router(pages.router)
     app.include_router(sign_in.router)
+    app.include_router(history_api.router)
+    app.include_router(alarms_api.router)
+    app.include_router(events.router)
     protocols.install(app, scoring, settings)
     openapi.install(app)
     return app
@@ -133,6 +146,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await asyncio.to_thread(follower.ensure)
     await asyncio.to_thread(detectors.refresh)
     await _first_model(detectors, follower)
+    history: History | None = app.state.history
+    if history is not None:
+        await asyncio.to_thread(history.start)
+        app.state.counts.queue("history", lambda: history.writer.depth)
     threads = ThreadPoolExecutor(thread_name_prefix="work")
     asyncio.get_running_loop().set_default_executor(threads)
     app.state.counts.queue("threads", threads._work_queue.qsize)
@@ -149,6 +166,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if history is not None:
+            await asyncio.to_thread(history.close)
         await asyncio.to_thread(follower.stop)
 
 

@@ -1,6 +1,7 @@
 """Bring the tables to the newest revision, once, however many processes start at the same time."""
 
 import logging
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -14,6 +15,8 @@ from serving.history.tables import VERSION_TABLE
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x6B697A62
+_ONE_AT_A_TIME = threading.Lock()
+"""Alembic keeps what it runs in globals of its modules."""
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,7 @@ def migrate(engine: Engine) -> None:
     """
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
-    with engine.connect() as connection:
+    with _ONE_AT_A_TIME, engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:

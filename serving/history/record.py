@@ -22,6 +22,8 @@ out of order, before one counts as late. The same for both: a clock that jumped 
 is believed then makes no later row a late one."""
 OLDEST = 946_684_800 * MICROSECONDS
 """Year 2000; a controller whose battery is empty sends 1970."""
+LATEST = 7_258_118_400 * MICROSECONDS
+"""Year 2200: what clients may ask for has an end."""
 DEFAULT_SOURCE = "default"
 
 

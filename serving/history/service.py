@@ -55,7 +55,15 @@ class History:
         return cls(Database(url), rules, settings.record, retention)
 
     def start(self) -> None:
-        """Begin to write, and to look after what time alone changes."""
+        """Begin to write, and to look after what time alone changes.
+
+        A database that is not there yet keeps nothing back: what can be answered without it is.
+        """
+        try:
+            with self.database.write():
+                pass  # its tables are made, or brought up to date, before the first row needs them
+        except HistoryUnavailable as error:
+            log.error("history: %s", error)
         self.writer.start()
         self._thread = threading.Thread(target=self._attend, name="upkeep", daemon=True)
         self._thread.start()

@@ -1,0 +1,174 @@
+"""GET /api/events: what happens, as it happens, by server-sent events.
+
+An event's id says how far its reader has read, in the audit and in the verdicts. Both have ids in
+the order of their commits, so who comes back with `Last-Event-ID` is told all that it missed, by
+whichever worker it meets.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import StreamingResponse
+from sqlalchemy import Connection, func, select
+
+from serving.errors import HistoryUnavailable
+from serving.history.asked import AnySource, Kept, now
+from serving.history.database import Database
+from serving.history.queries import AUDIT
+from serving.history.tables import ANOMALY, LATE, audit, sources, verdicts
+from serving.history.views import MILLISECOND, entry_of, moment
+from serving.openapi import problems
+
+router = APIRouter(prefix="/api", tags=["alarms"])
+
+LOOK_SECONDS = 1.0
+QUIET_LOOKS = 15
+"""After so many looks without news a comment keeps proxies from closing the connection."""
+MOST_ROWS = 5000
+MOST_STEPS = 1000
+"""Who has missed more is told to load its page's data anew."""
+RETRY = b"retry: 2000\n\n"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a reader has read."""
+
+    step: int
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.step}.{self.row}"
+
+
+def place_of(told: str | None) -> Place | None:
+    """The place in an event's id; None for what is none."""
+    found = re.fullmatch(r"(\d{1,18})\.(\d{1,18})", told or "")
+    return None if found is None else Place(int(found[1]), int(found[2]))
+
+
+@router.get(
+    "/events",
+    summary="What happens, as it happens",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "Events `hello`, `alarm`, `rows` and `reset`; data is JSON",
+        },
+        **problems(422, 500, 503),
+    },
+)
+async def events(
+    request: Request,
+    history: Kept,
+    source: AnySource = None,
+    last: Annotated[str | None, Query(description="As Last-Event-ID, for the first time")] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """`alarm`: a step of any alarm. `rows`: new rows of each source about once a second, with the
+    sensors' values of the `source` asked for. `reset`: too much was missed to be told again."""
+    place = place_of(last_event_id) or place_of(last)
+    newest = await asyncio.to_thread(_newest, history.database)
+    stream = _stream(request, history.database, source, place, newest)
+    return StreamingResponse(stream, media_type="text/event-stream", headers=HEADERS)
+
+
+async def _stream(
+    request: Request, database: Database, source: str | None, place: Place | None, newest: Place
+) -> AsyncIterator[bytes]:
+    place = newest if place is None else _possible(place, newest)
+    yield RETRY + _event("hello", place, {"now": moment(now())})
+    quiet = 0
+    while not await request.is_disconnected():
+        try:
+            found = await asyncio.to_thread(_look, database, source, place)
+        except HistoryUnavailable:
+            found = []  # it comes back, and then everything is told
+        for name, place, data in found:
+            yield _event(name, place, data)
+        quiet = 0 if found else quiet + 1
+        if quiet >= QUIET_LOOKS:
+            quiet = 0
+            yield b": quiet\n\n"
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _event(name: str, place: Place, data: Any) -> bytes:
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (
+        str(place).encode(),
+        name.encode(),
+        msgspec.json.encode(data),
+    )
+
+
+def _possible(place: Place, newest: Place) -> Place:
+    """A place beyond the newest is of another database: this one's is taken."""
+    return newest if place.step > newest.step or place.row > newest.row else place
+
+
+def _newest(database: Database) -> Place:
+    with database.read() as connection:
+        return _newest_of(connection)
+
+
+def _newest_of(connection: Connection) -> Place:
+    step = connection.execute(select(func.max(audit.c.id))).scalar()
+    row = connection.execute(select(func.max(verdicts.c.id))).scalar()
+    return Place(step or 0, row or 0)
+
+
+def _look(database: Database, source: str | None, place: Place) -> list[tuple[str, Place, Any]]:
+    """The events since `place`, each with the place behind it."""
+    with database.read() as connection:
+        newest = _newest_of(connection)
+        if newest == place:
+            return []
+        if newest.step - place.step > MOST_STEPS or newest.row - place.row > MOST_ROWS:
+            return [("reset", newest, {"now": moment(now())})]
+        steps = connection.execute(AUDIT.where(audit.c.id > place.step).order_by(audit.c.id)).all()
+        rows = _rows(connection, source, place.row) if newest.row > place.row else []
+    told: list[tuple[str, Place, Any]] = [
+        ("alarm", Place(row.id, place.row), entry_of(row).model_dump(mode="json")) for row in steps
+    ]
+    # Places only move on once all of a look is told, or the rows of a second source would be lost.
+    told += [("rows", Place(newest.step, place.row), data) for data in rows]
+    name, _, data = told.pop() if told else ("hello", place, {"now": moment(now())})
+    return [*told, (name, newest, data)]
+
+
+def _rows(connection: Connection, source: str | None, after: int) -> list[dict[str, Any]]:
+    c = verdicts.c
+    query = (
+        select(sources.c.name, c.time, c.score, c.flags, c["values"])
+        .join(sources, sources.c.id == c.source_id)
+        .where(c.id > after)
+        .order_by(c.id)
+    )
+    found: dict[str, dict[str, Any]] = {}
+    for name, time, score, flags, values in connection.execute(query):
+        if flags & LATE:
+            continue
+        wanted = name == source
+        told = found.setdefault(
+            name,
+            {
+                "source": name,
+                "time": [],
+                "score": [],
+                "anomaly": [],
+                "values": [] if wanted else None,
+            },
+        )
+        told["time"].append(time // MILLISECOND)
+        told["score"].append(score)
+        told["anomaly"].append(flags & ANOMALY)
+        if wanted:
+            told["values"].append(msgspec.Raw(values.encode()))
+    return list(found.values())

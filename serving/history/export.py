@@ -1,0 +1,170 @@
+"""Rows as a file, written while they are read: a year of them needs no more memory than a day."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from fastapi.responses import StreamingResponse
+from sqlalchemy import Connection, and_, or_, select, union
+
+from serving.alarms.actions import source_id_of
+from serving.errors import WrongMediaType
+from serving.history.database import Database
+from serving.history.tables import (
+    ANOMALY,
+    HOUR,
+    LATE,
+    MISSING,
+    OUT_OF_RANGE,
+    STUCK,
+    batches,
+    labels,
+    models,
+    trends,
+    verdicts,
+)
+from serving.history.views import moment
+
+Exported = Literal["verdicts", "labels"]
+Format = Literal["csv", "parquet"]
+EXPORTS: dict[Format, str] = {
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+}
+UNSAFE = re.compile(r"[^\w.-]+")
+PAGE = 5000
+COLUMNS = ("time", "score", "p_value", "status", "severity", "data_quality", "late")
+LINEAGE = ("model", "version", "request_id")
+QUALITY = ((MISSING, "missing"), (OUT_OF_RANGE, "out_of_range"), (STUCK, "stuck"))
+
+Cell = str | float | int | None
+
+
+def exported(
+    database: Database, source: str, start: int, end: int, what: Exported, format_: Format
+) -> StreamingResponse:
+    """The file as an answer; raises NotFound, or WrongMediaType without the `arrow` extra."""
+    if format_ == "parquet" and find_spec("pyarrow") is None:
+        raise WrongMediaType("parquet needs the 'arrow' extra: pip install 'kizashi[arrow]'")
+    rows = Rows(database, source, start, end, what)
+    if format_ == "parquet":
+        from serving.history.export_parquet import parquet  # pyarrow, an extra
+
+        pieces: Iterator[str] | Iterator[bytes] = parquet(rows)
+    else:
+        pieces = _csv(rows)
+    name = f"{UNSAFE.sub('_', source)}-{what}.{format_}"
+    disposition = f"attachment; filename*=UTF-8''{quote(name)}"
+    return StreamingResponse(
+        pieces, media_type=EXPORTS[format_], headers={"Content-Disposition": disposition}
+    )
+
+
+class Rows:
+    """The rows of one source in a time, page by page; each page is a transaction of its own, so
+    that a slow download keeps nothing back."""
+
+    def __init__(
+        self, database: Database, source: str, start: int, end: int, what: Exported
+    ) -> None:
+        self._database = database
+        self._what = what
+        self._start, self._end = start, end
+        with database.read() as connection:
+            self._source_id = source_id_of(connection, source)
+            known = connection.execute(select(models).where(models.c.id.in_(self._model_ids())))
+            self._models: dict[int, Any] = {row.id: row for row in known}
+            query = select(labels).where(labels.c.source_id == self._source_id)
+            found = connection.execute(query.order_by(labels.c.at)).all()
+        self._labels = [(row.start, row.end, int(row.label == "anomaly")) for row in found]
+        self._sensors = {
+            row.id: [one["name"] for one in msgspec.json.decode(row.sensors)]
+            for row in self._models.values()
+        }
+        self.sensors: list[str] = list(
+            dict.fromkeys(name for names in self._sensors.values() for name in names)
+        )
+        label = ("label",) if what == "labels" else ()
+        self.columns: tuple[str, ...] = (*COLUMNS, *label, *self.sensors, *LINEAGE)
+
+    def pages(self) -> Iterator[list[list[Cell]]]:
+        """The rows, in the order of their time."""
+        after = (self._start - 1, 0)
+        while True:
+            with self._database.read() as connection:
+                found = self._page(connection, after)
+            if not found:
+                return
+            yield [self._row(row) for row in found]
+            after = (found[-1].time, found[-1].id)
+
+    def _page(self, connection: Connection, after: tuple[int, int]) -> Sequence[Any]:
+        c = verdicts.c
+        beyond = or_(c.time > after[0], and_(c.time == after[0], c.id > after[1]))
+        query = select(verdicts).where(
+            c.source_id == self._source_id, c.time >= after[0], c.time <= self._end, beyond
+        )
+        if self._what == "labels":
+            spans = [c.time.between(start, end) for start, end, _ in self._labels]
+            query = query.where(or_(*spans)) if spans else query.where(c.id < 0)
+        return connection.execute(query.order_by(c.time, c.id).limit(PAGE)).all()
+
+    def _model_ids(self) -> Any:
+        """Trends and batches know which models judged, in far fewer rows."""
+        mine = (trends.c.source_id == self._source_id) & (trends.c.resolution == HOUR)
+        batched = batches.c.source_id == self._source_id
+        return union(
+            select(trends.c.model_id).where(mine).distinct(),
+            select(batches.c.model_id).where(batched).distinct(),
+        )
+
+    def _row(self, row: Any) -> list[Cell]:
+        model, flags = self._models.get(row.model_id), row.flags
+        values = dict(
+            zip(
+                self._sensors.get(row.model_id, ()),
+                msgspec.json.decode(row.values, type=list[float | None]),
+                strict=False,
+            )
+        )
+        cells: list[Cell] = [
+            moment(row.time).isoformat().replace("+00:00", "Z"),
+            row.score,
+            row.p_value,
+            "anomaly" if flags & ANOMALY else "normal",
+            row.severity,
+            " ".join(word for bit, word in QUALITY if flags & bit),
+            int(bool(flags & LATE)),
+        ]
+        if self._what == "labels":
+            cells.append(self._label(row.time))
+        cells += [values.get(name) for name in self.sensors]
+        return [
+            *cells,
+            None if model is None else model.name,
+            None if model is None else model.version,
+            row.request_id,
+        ]
+
+    def _label(self, time: int) -> int | None:
+        """What was said last of this time."""
+        return next(
+            (label for start, end, label in reversed(self._labels) if start <= time <= end), None
+        )
+
+
+def _csv(rows: Rows) -> Iterator[str]:
+    text = io.StringIO()
+    write = csv.writer(text)
+    write.writerow(rows.columns)
+    for page in rows.pages():
+        write.writerows(page)
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()
