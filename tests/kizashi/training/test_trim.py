@@ -1,10 +1,19 @@
 """Leaving the strangest training windows out."""
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from kizashi.errors import ConfigurationError
+from kizashi.evaluation.metrics import auroc
+from kizashi.models.dense import DenseAutoencoder
+from kizashi.runtime.scaling import StandardScaler
+from kizashi.runtime.scoring import CrowdDistance, NearestNormal, Scorer
+from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.training.fit import Recipe, fit_parts
+from kizashi.training.trainer import NetworkTrainer
 from kizashi.training.trim import REFERENCES, trimmed
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,3 +57,28 @@ def test_windows_that_repeat_one_another_are_left_out_by_number_alone() -> None:
 def test_a_share_that_is_negative_or_half_is_refused(share: float) -> None:
     with pytest.raises(ConfigurationError, match=f"^trim is {share}; a share from 0 and below 0.5"):
         trimmed(normal(10), share)
+
+
+def told_apart(scorer: Scorer, trim: float, faults: int) -> float:
+    """AUROC of faults of one kind after training on 1000 normal rows and this many of them."""
+    rng = np.random.default_rng(0)
+    fault_NF = np.array([3.0, -3.0, 3.0]) + 0.3 * rng.normal(size=(100 + faults, 3))
+    new_NF = np.concatenate([rng.normal(size=(500, 3)), fault_NF[:100]])
+    learned_NF = np.concatenate([rng.normal(size=(1000, 3)), fault_NF[100:]])
+    recipe = Recipe(
+        network=partial(DenseAutoencoder, hidden=(4,), latent=1),
+        scaler=StandardScaler(),
+        scorer=scorer,
+        threshold=ConformalThreshold(0.01),
+        trainer=NetworkTrainer("cpu", steps=5, progress=False),
+        trim=trim,
+    )
+    fitted = fit_parts(recipe, 1, rng.permutation(learned_NF), learned_NF[:0])
+    return auroc(np.arange(600) >= 500, fitted.score(new_NF[:, None]))
+
+
+def test_faults_among_the_training_rows_cost_little_where_they_are_expected() -> None:
+    clean, dirty = (told_apart(NearestNormal(), 0.0, faults) for faults in (0, 50))
+    assert clean > 0.98
+    assert dirty < 0.75
+    assert min(told_apart(CrowdDistance(0.05), 0.1, faults) for faults in (0, 50)) > 0.98
