@@ -38,6 +38,7 @@ RIGHTS: dict[str, str | None] = {
     SIGN_OUT: OPEN,
     "/v2": "score",
     "/anomalydetector": "score",
+    "/api": "operate",
 }
 """The scope that a path and everything below it needs; the longest entry counts.
 
@@ -47,6 +48,8 @@ Anything else that is not listed needs `admin`: a new way to change things is cl
 has decided who may.
 """
 READ, CHANGE = "score", "admin"
+READABLE = ("/api",)
+"""Where reading needs no more than `score`; what is listed above is for what changes something."""
 V2_READY = re.compile("/v2/models/[^/]+(/versions/[^/]+)?/ready")
 SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -66,6 +69,8 @@ AskToSignIn = Callable[[Scope, Unauthenticated | Forbidden], Response]
 
 def needed(method: str, path: str) -> str | None:
     """The scope that a request needs, None for an open path."""
+    if method in SAFE and path.startswith(READABLE):
+        return READ
     right = RIGHTS.get(path, READ)
     if path in RIGHTS:
         return right
