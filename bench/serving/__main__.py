@@ -21,20 +21,23 @@ server that cannot be built here is named with the reason.
 import os
 import platform
 import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, MinLen
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from bench.brief import quote
 from bench.serving import batches, requests, starts, stream, swap, workers
 from bench.serving.bench import Bench, Settings, said
-from bench.serving.brief import brief
+from bench.serving.brief import COMMAND, brief
 from bench.serving.environments import Environments
 from bench.serving.model import fit_model, log_model, simulated_rows
 from bench.serving.peers import OURS, PEERS
@@ -63,9 +66,11 @@ def main(config: DictConfig) -> None:
     measure = setting(config, "measure", Annotated[list[Named], MinLen(1)])
     readme = setting(config, "readme", dict[Literal["en", "ja"], str | None])
     out = Path(setting(config, "out", str))
+    stated = make_command(HydraConfig.get().overrides.task)
     table = write(out / "serving.csv", machine())
     for name in dict.fromkeys(measure):
-        table = write(out / "serving.csv", MEASUREMENTS[name](bench))
+        made_by = Figure(name, "", "command", note=stated)
+        table = write(out / "serving.csv", chain([made_by], MEASUREMENTS[name](bench)))
         (out / "serving.md").write_text(summary(table), encoding="utf-8")
     for language, document in readme.items():
         if document is not None:
@@ -104,6 +109,16 @@ def bench_of(config: DictConfig) -> Bench:
     rows_NF = simulated_rows(2000, sensors, 2)
     peers = {name: PEERS[name] for name in dict.fromkeys(names)}
     return Bench(environments, work, bundle, other, logged, rows_NF, peers, settings)
+
+
+def make_command(overrides: Sequence[str]) -> str:
+    """The command of a user who has a checkout. What else was measured is left out, and so is where
+    things lie: of no use to others."""
+    aside = ("measure=", "work=", "out=", "readme", "uv=")
+    stated = [
+        re.sub("^python=.*", "python=PYTHON", one) for one in overrides if not one.startswith(aside)
+    ]
+    return COMMAND + (f" OPTIONS={shlex.quote(shlex.join(stated))}" if stated else "")
 
 
 def machine() -> Iterator[Figure]:

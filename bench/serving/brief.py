@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from bench.serving.peers import OURS
-from bench.serving.records import of
+from bench.serving.records import note_of, of
 from bench.tables import markdown, number
 
 COMMAND = "make bench-serving"
@@ -70,7 +70,7 @@ def brief(table: pd.DataFrame, file: str, language: str = "en") -> str:
         switched_on(table, language),
         left_out(table, "requests", language),
         start_ratio(table, language),
-        MADE[language].format(command=COMMAND, file=file),
+        MADE[language].format(command=command_of(table, "requests"), file=file),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -98,6 +98,11 @@ def request_table(table: pd.DataFrame, language: str, *, whole: bool) -> str:
             ]
         )
     return markdown(TITLES[language], rows)
+
+
+def command_of(table: pd.DataFrame, measure: str) -> str:
+    """The command that made the figures of a measure."""
+    return note_of(table, measure, "command").get("", COMMAND)
 
 
 def cpu_of(table: pd.DataFrame) -> tuple[Mapping[str, float], float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from bench.serving.brief import (
-    COMMAND,
+    command_of,
     cpu_of,
     left_out,
     request_table,
@@ -29,9 +29,13 @@ def summary(table: pd.DataFrame) -> str:
     """The whole document."""
     machine = table[(table["measure"] == "machine")].set_index("figure")
     on = f"Python {machine['note']['python']}, {machine['value']['cores']:.0f} cores"
-    head = f"# Serving\n\n`{COMMAND}`\n\nOn {on} ({machine['note']['cores']}).\n"
+    head = f"# Serving\n\nOn {on} ({machine['note']['cores']}).\n"
     there = set(table["measure"])
-    parts = [section(table) for measure, section in SECTIONS.items() if measure in there]
+    parts = [
+        f"{section(table)}\n`{command_of(table, measure)}`\n"
+        for measure, section in SECTIONS.items()
+        if measure in there
+    ]
     return "\n".join([head, *parts])
 
 
