@@ -53,6 +53,9 @@ READABLE = ("/api",)
 V2_READY = re.compile("/v2/models/[^/]+(/versions/[^/]+)?/ready")
 SAFE = ("GET", "HEAD", "OPTIONS")
 
+POLICY_VIOLATION = 1008
+"""A close code of RFC 6455."""
+
 COOKIE = b"kizashi_key"
 WAYS = "send it in X-API-Key or as Authorization: Bearer"
 NO_KEY = f"a key is needed; {WAYS}"
@@ -110,6 +113,9 @@ class Access:
         self.ask = ask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # nothing here speaks it, and nothing would look at keys
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -123,6 +129,7 @@ class Access:
             except (Unauthenticated, Forbidden) as error:
                 if self.ask is None or not (self.keys.required and _opens_a_page(scope, headers)):
                     raise
+                state["reason"] = type(error).__name__  # for the metrics, as Problems does
                 await self.ask(scope, error)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
@@ -164,18 +171,12 @@ def checked(keys: HeldKeys, sent: bytes) -> Record:
     """The key that was sent; raises Unauthenticated unless it is known and holds."""
     key = keys.find(sent)
     if key is None:
-        raise WrongKey(WRONG_KEY)
+        raise Unauthenticated(WRONG_KEY, wrong=True)
     if key.expires is not None or key.revoked is not None:
         ended = key.ended(datetime.now(UTC))
         if ended is not None:  # said only to who has the right secret
-            raise WrongKey(f"the key '{key.name}' {ended}")
+            raise Unauthenticated(f"the key '{key.name}' {ended}", wrong=True)
     return key
-
-
-class WrongKey(Unauthenticated):
-    """A key that is not known, or has ended."""
-
-    challenge = 'Bearer realm="kizashi", error="invalid_token"'
 
 
 def sent_key(headers: Headers) -> tuple[bytes, bool]:

@@ -76,12 +76,15 @@ class TooBusy(RequestError):
 
 
 class Unauthenticated(RequestError):
-    """No key, or none that holds; `challenge` goes into WWW-Authenticate (RFC 6750, section 3)."""
+    """No key, or a `wrong` one: unknown, or ended."""
 
-    challenge = 'Bearer realm="kizashi"'
+    def __init__(self, detail: str, *, wrong: bool = False) -> None:
+        super().__init__(detail)
+        self.wrong = wrong
 
     def headers(self) -> dict[str, str]:
-        return {"WWW-Authenticate": self.challenge}
+        challenge = 'Bearer realm="kizashi"'  # RFC 6750, section 3
+        return {"WWW-Authenticate": challenge + ', error="invalid_token"' * self.wrong}
 
 
 class Forbidden(RequestError):

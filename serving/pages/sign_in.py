@@ -17,20 +17,20 @@ from serving.access import (
     SIGN_IN,
     SIGN_OUT,
     Headers,
-    WrongKey,
     check_same_site,
     checked,
     cookie_name,
     path_within,
     sent_key,
 )
-from serving.errors import Forbidden, Unauthenticated
+from serving.errors import Forbidden, MalformedBody, Unauthenticated
 from serving.keys.held import HeldKeys
 from serving.pages.routes import asked_locale, page, remember
 from serving.requests import read_body
 
 THIRTY_DAYS = 30 * 86_400
 FORM_BYTES = 16 * 1024
+MOST_FIELDS = 10
 ON_THIS_SERVICE = re.compile(r"/[A-Za-z0-9._~/%?=&+:@!$,;*-]*")
 
 router = APIRouter(include_in_schema=False)
@@ -44,7 +44,7 @@ def ask(scope: Scope, error: Unauthenticated | Forbidden) -> Response:
     """
     here = quote(path_within(scope)) or "/"
     query = scope["query_string"].decode("latin-1")
-    wrong = "wrong" if isinstance(error, WrongKey) else ""
+    wrong = "wrong" if isinstance(error, Unauthenticated) and error.wrong else ""
     status = 403 if isinstance(error, Forbidden) else 401
     response = _sign_in_page(
         Request(scope),
@@ -66,7 +66,7 @@ def sign_in_page(request: Request) -> Response:
     try:
         if keys.required:
             checked(keys, sent)
-    except WrongKey:
+    except Unauthenticated:
         return _sign_in_page(request, after=after)
     return RedirectResponse(_below(after), 303, {"Cache-Control": "no-store"})
 
@@ -76,14 +76,14 @@ async def sign_in(request: Request) -> Response:
     """Keep a key that holds in the cookie, and go on to what was asked for."""
     check_same_site("POST", dict(request.scope["headers"]))
     body = await read_body(request.scope, request.receive, FORM_BYTES)
-    form = parse_qs(body.decode("latin-1"), max_num_fields=10)
+    form = _form(body)
     after, sent = form.get("after", ["/"])[0], form.get("key", [""])[0].strip()
     keys: HeldKeys = request.app.state.keys
     if not keys.required:
         return RedirectResponse("./", 303)
     try:
         checked(keys, sent.encode())
-    except WrongKey:
+    except Unauthenticated:
         return _sign_in_page(request, after=after, said="wrong", status=401)
     response = RedirectResponse(_below(after), 303, {"Cache-Control": "no-store"})
     response.set_cookie(
@@ -105,6 +105,13 @@ def sign_out(request: Request) -> Response:
     response = RedirectResponse("./", 303, {"Cache-Control": "no-store"})
     response.delete_cookie(_cookie(request), path=_root(request), httponly=True, samesite="strict")
     return response
+
+
+def _form(body: bytes) -> dict[str, list[str]]:
+    try:
+        return parse_qs(body.decode("latin-1"), max_num_fields=MOST_FIELDS)
+    except ValueError as error:
+        raise MalformedBody(f"the form has more than {MOST_FIELDS} fields") from error
 
 
 def _sign_in_page(

@@ -1,6 +1,7 @@
 """Who is let in, over the whole application."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from kizashi.runtime.bundle import Bundle
 from serving.access import RIGHTS, cookie_name, needed
@@ -142,7 +144,7 @@ def test_every_route_but_the_open_ones_asks_for_a_key(
     client = make_client(press_line.folder)
     document = client.app.openapi()  # type: ignore[attr-defined]
     asked = [
-        (method.upper(), path.format(model="m", version="1"))
+        (method.upper(), re.sub(r"\{\w+\}", "1", path))
         for path, operations in document["paths"].items()
         for method in operations
     ]
@@ -155,7 +157,7 @@ def test_every_route_but_the_open_ones_asks_for_a_key(
     assert opened <= {
         *("/health", "/health/live", "/health/ready", "/ping"),
         *("/v2/health/live", "/v2/health/ready"),
-        *("/v2/models/m/ready", "/v2/models/m/versions/1/ready"),
+        *("/v2/models/1/ready", "/v2/models/1/versions/1/ready"),
         *("/sign-in", "/sign-out"),
     }
     assert "/health/ready" in opened
@@ -388,3 +390,55 @@ def test_a_key_in_a_header_is_good_from_any_origin(keyed: tuple[TestClient, str]
 )
 def test_services_on_two_ports_of_a_host_have_a_cookie_each(host: bytes, name: bytes) -> None:
     assert cookie_name(host) == name
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 401),
+        (b"key=", 401),
+        (b"key=%ff%00&after=%0d%0aX:%20y", 401),
+        (b"\xff\xfe\x00", 401),
+        (b"key=" + b"a" * 10_000, 401),
+        (b"&".join([b"key=a"] * 50), 400),
+        (b"key=" + b"a" * 100_000, 413),
+    ],
+)
+def test_no_form_makes_the_sign_in_fail(
+    keyed: tuple[TestClient, str], body: bytes, status: int
+) -> None:
+    answer = keyed[0].post("/sign-in", content=body)
+    assert answer.status_code == status
+    assert "set-cookie" not in answer.headers
+
+
+def test_the_cookie_travels_over_https_alone_where_the_service_is_reached_by_it(
+    press_line: Bundle, make: MakeKey, make_app: Callable[..., FastAPI]
+) -> None:
+    key, app = make(), make_app(press_line.folder)
+    for base, secure in (("https://press.example", True), ("http://press.example", False)):
+        client = TestClient(app, base_url=base, follow_redirects=False)
+        answer = client.post("/sign-in", data={"key": key})
+        assert answer.status_code == 303
+        assert ("; Secure" in answer.headers["set-cookie"]) == secure
+
+
+def test_below_a_path_of_a_proxy_rights_and_cookie_are_the_same(
+    press_line: Bundle, make: MakeKey, make_app: Callable[..., FastAPI]
+) -> None:
+    key, app = make(), make_app(press_line.folder)
+    client = TestClient(app, root_path="/line-2", follow_redirects=False)
+    assert client.get("/line-2/model").status_code == 401
+    assert client.get("/line-2/health/live").status_code == 200
+    answer = client.post("/line-2/sign-in", data={"key": key, "after": "/docs"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "./docs")
+    assert "; Path=/line-2;" in answer.headers["set-cookie"]
+    assert client.get("/line-2/model").status_code == 200
+
+
+def test_a_web_socket_is_closed_as_nothing_would_ask_it_for_a_key(
+    keyed: tuple[TestClient, str],
+) -> None:
+    client, _ = keyed
+    with pytest.raises(WebSocketDisconnect), client.websocket_connect("/anomaly"):
+        pass
