@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-SCOPES = "score: judge rows and read; operate: score, and steer; admin: operate, and everything."
+SCOPES = "score: judge rows and read; operate: score, and act on alarms; admin: operate, and everything."
 
 
 def _name(text: str) -> str:
