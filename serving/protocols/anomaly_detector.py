@@ -34,6 +34,8 @@ from serving.scoring import Origin, Scoring
 PREFIX = "/anomalydetector"
 DETECT_LAST = PREFIX + "/v1.1/multivariate/models/{model}:detect-last"
 DEFAULT_CONTRIBUTORS = 10
+MOST_TIMES = 2880
+"""As many timestamps as Azure took in one request; only the last window of them is judged."""
 STATUS = {422: 400}
 CODES = {
     400: "InvalidJsonFormat",
@@ -174,6 +176,10 @@ def _require_variables(names: Sequence[str], contract: DataContract) -> None:
 
 def _series(one: VariableValues, contract: DataContract) -> dict[datetime, float]:
     """The values of one variable by time."""
+    most = max(MOST_TIMES, contract.window_length)
+    if len(one.timestamps) > most:
+        came = f"variable '{one.variable}' has {len(one.timestamps)} timestamps"
+        raise invalid(f"{came}; at most {most} are read", one.variable)
     if len(one.timestamps) != len(one.values):
         raise invalid(
             f"variable '{one.variable}' has {len(one.timestamps)} timestamps and "

@@ -10,7 +10,7 @@ Source: MLflow, `mlflow.pyfunc.scoring_server`; SageMaker, "Custom inference cod
 
 import math
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from typing import Any
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from fastapi import Response
 from starlette.routing import Route
 
+from kizashi.errors import KizashiError
 from kizashi.runtime.contract import DataContract
 from serving.errors import BodyTooLarge, Failure, WrongMediaType, invalid
 from serving.formats import EXTRA, FORMATS, read
@@ -32,6 +33,7 @@ from serving.scoring import Judged, Scoring
 
 INVOCATIONS = "/invocations"
 CSV, PARQUET = b"text/csv", b"application/vnd.apache.parquet"
+INSTANCES = b'{"instances"'
 ROWS_AT_ONCE = 8192
 MOST_VALUES = 2**22
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -77,8 +79,7 @@ def invoke(asked: Asked) -> Answer:
     contract = asked.served.detector.contract
     kind, charset = media_type(asked.headers, (JSON, CSV, PARQUET))
     if kind == JSON:
-        rows_NF = read_table(parse_json(asked.body), contract)
-        require_rows(rows_NF, contract)
+        rows_NF = read_json(asked.body, contract)
     elif kind == CSV:
         rows_NF = read(CSV, asked.body, contract, charset)
     else:
@@ -118,6 +119,16 @@ def read_parquet(body: bytes, contract: DataContract) -> FloatArray:
                 raise BodyTooLarge(f"{said_so}; POST /anomaly/batch reads any number")
     rows_NF = np.concatenate([np.empty((0, len(contract.sensors))), *pieces])
     contract.require_present(rows_NF)
+    return rows_NF
+
+
+def read_json(body: bytes, contract: DataContract) -> FloatArray:
+    """Rows of a JSON body, shape (N, F); raises MalformedBody or InvalidRow."""
+    if body.startswith(INSTANCES):
+        with suppress(KizashiError):  # what is wrong, if anything is, is said below
+            return read(JSON, body, contract)  # the quick reader of /anomaly/batch
+    rows_NF = read_table(parse_json(body), contract)
+    require_rows(rows_NF, contract)
     return rows_NF
 
 
@@ -177,7 +188,9 @@ def _place(name: str, columns: list[Any]) -> int:
 
 def _records(table: list[dict[str, Any]], contract: DataContract) -> FloatArray:
     """Rows keyed by sensor name; a name that other rows have and this one has not is missing."""
-    known: set[str] = set().union(*table)
+    known: set[str] = set()
+    for row in table:
+        known.update(row)
     _require_names(known, contract)
     return read_rows([[row.get(name) for name in contract.names] for row in table], contract)
 

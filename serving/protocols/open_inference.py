@@ -19,7 +19,7 @@ from serving.detectors import Served
 from serving.errors import Failure, UnknownModel, invalid
 from serving.protocols import binary_tensors
 from serving.protocols.binary_tensors import OCTETS, SIZE
-from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, read_struct, said
+from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, encode_list, read_struct, said
 from serving.protocols.tensors import InputTensor, read_windows
 from serving.protocols.values import shown
 from serving.requests import media_type
@@ -148,7 +148,8 @@ def write(content: dict[str, Any], values: Mapping[str, Values], binary: set[str
             behind.append(binary_tensors.packed(output))
             tensor["parameters"] = {SIZE: len(behind[-1])}
         else:
-            tensor["data"] = output if isinstance(output, list) else output.ravel().tolist()
+            flat = output if isinstance(output, list) else output.ravel().tolist()
+            tensor["data"] = encode_list(flat)
         outputs.append(tensor)
     head = msgspec.json.encode(content | {"outputs": outputs})
     if not behind:

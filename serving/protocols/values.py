@@ -20,6 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 
 NUMBERS = frozenset({int, float, type(None)})
 SHOWN_CHARACTERS = 60
+CELLS_AT_ONCE = 2**16
+"""A longer list in one call of NumPy would let no other thread run for too long."""
 
 
 def read_rows(rows: Sequence[Any], contract: DataContract) -> FloatArray:
@@ -40,17 +42,20 @@ def read_cells(cells: list[Any], shape: Sequence[int], contract: DataContract) -
 
     What is beyond every float becomes infinite, for `require_usable` to refuse.
     """
-    if set(map(type, cells)) <= NUMBERS:
+    flat = np.empty(len(cells))
+    for at in range(0, len(cells), CELLS_AT_ONCE):
+        some = cells[at : at + CELLS_AT_ONCE]
+        if not set(map(type, some)) <= NUMBERS:
+            _raise_first(
+                _problem(place, shape, cell, contract)
+                for place, cell in enumerate(cells)
+                if type(cell) not in NUMBERS
+            )
         try:
-            return np.array(cells, dtype=np.float64)
+            flat[at : at + len(some)] = some
         except OverflowError:
-            return np.array([_float(cell) for cell in cells], dtype=np.float64)
-    _raise_first(
-        _problem(place, shape, cell, contract)
-        for place, cell in enumerate(cells)
-        if type(cell) not in NUMBERS
-    )
-    return np.array([_float(cell) for cell in cells], dtype=np.float64)
+            flat[at : at + len(some)] = [_float(cell) for cell in some]
+    return flat
 
 
 def require_rows(rows_NF: FloatArray, contract: DataContract) -> None:
