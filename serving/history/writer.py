@@ -48,6 +48,7 @@ class Writer:
         self._batch_rows = 0
         self._wake = threading.Event()
         self._closed = False
+        self._writing = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -90,6 +91,16 @@ class Writer:
                 self._thread.start()
                 atexit.register(self.close)
 
+    def wait_until_written(self, seconds: float = 10.0) -> bool:
+        """Wait for all that waits now to be committed; False when it is not by then."""
+        until = time.monotonic() + seconds
+        self._wake.set()
+        while self._queue or self._writing:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+        return True
+
     def close(self) -> None:
         """Write what waits, then end; what cannot be written by then is counted as dropped."""
         self._closed = True
@@ -113,8 +124,11 @@ class Writer:
             self._wake.wait(LAG_SECONDS)
             self._wake.clear()
             while self._queue:
+                self._writing = True
                 group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
-                if not self._write(group) and not self._try_again(group):
+                done = self._write(group) or self._try_again(group)
+                self._writing = False
+                if not done:
                     break
 
     def _try_again(self, group: list[Record]) -> bool:
