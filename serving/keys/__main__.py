@@ -108,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-SCOPES = "score: judge rows and read; operate: score, and act on alarms; admin: operate, and everything."
+SCOPES = (
+    "score: judge rows, and read; operate: score, and act on alarms; admin: operate, and the rest."
+)
 
 
 def _name(text: str) -> str:
