@@ -108,9 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-SCOPES = (
-    "score: judge rows, and read; operate: score, and act on alarms; admin: operate, and the rest."
-)
+SCOPES = "score: judge rows, read; operate: score, act on alarms; admin: operate, and the rest."
 
 
 def _name(text: str) -> str:
