@@ -1,5 +1,6 @@
 """What one group of records does to the database, in one transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,7 +56,7 @@ class Store:
         self.kept = kept
         self._models: dict[tuple[str, str, str, float], int] = {}
 
-    def write(self, records: list[Record]) -> None:
+    def write(self, records: Sequence[Record]) -> None:
         """Commit the records, with the alarms that come of them; raises HistoryUnavailable."""
         # Explaining anomalies takes a model's run: it is done before the database is held.
         by_source = blocks_of(records)

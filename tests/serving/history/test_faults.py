@@ -1,0 +1,225 @@
+"""An answered anomaly is never lost: a real service that is killed, starved and left alone."""
+
+import json
+import resource
+import signal
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from itertools import count as counted
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from kizashi.runtime.bundle import Bundle
+from serving.history.database import Database
+from serving.history.tables import (
+    ANOMALY,
+    alarms,
+    audit,
+    occurrences,
+    outbox,
+    sources,
+    verdicts,
+)
+from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
+from tests.databases import Postgres, running_postgres
+from tests.serving.history.conftest import count
+from tests.serving.services import Running, running, wait_until
+
+RULES = "default: {warm_up: {seconds: 0}}\n"
+
+
+@pytest.fixture
+def service(press_line: Bundle, tmp_path: Path) -> Callable[..., Any]:
+    """A service over the press line's bundle and a database."""
+
+    def made(address: str, name: str = "one") -> Any:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+        rules = folder / "rules.yaml"
+        return running(press_line.folder, folder, database_url=address, alarm_rules=rules)
+
+    return made
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server that a test may stop."""
+    with tempfile.TemporaryDirectory(prefix="kz", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        with running_postgres(Path(folder) / "server") as server:
+            yield server
+
+
+def post(
+    service: Running, path: str, body: object, request_id: str = "", seconds: float = 30
+) -> tuple[int, dict[str, str], Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{service.port}{path}", json.dumps(body).encode()
+    )
+    request.add_header("Content-Type", "application/json")
+    if request_id:
+        request.add_header("X-Request-ID", request_id)
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
+            return answer.status, dict(answer.headers), json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, dict(refusal.headers), json.load(refusal)
+
+
+def anomaly(service: Running, request_id: str = "", source: str = "press-01") -> int:
+    return post(service, "/anomaly", {"values": ANOMALOUS_ROW, "source": source}, request_id)[0]
+
+
+def normal(service: Running, source: str = "press-01") -> int:
+    return post(service, "/anomaly", {"values": NORMAL_ROW, "source": source})[0]
+
+
+def kept_ids(database: Database) -> set[str]:
+    with database.read() as connection:
+        query = select(verdicts.c.request_id).where(verdicts.c.flags.op("&")(ANOMALY) == ANOMALY)
+        return set(connection.execute(query).scalars())
+
+
+def test_a_service_killed_under_load_has_kept_every_anomaly_that_it_answered(
+    service: Callable[..., Any], address: str, database: Database
+) -> None:
+    answered: list[str] = []
+    numbers = counted()
+
+    def ask(running: Running, source: str) -> None:
+        try:
+            while True:
+                request_id = f"asked-{next(numbers)}"
+                normal(running, source)
+                if anomaly(running, request_id, source) == 200:
+                    answered.append(request_id)
+        except (OSError, ValueError):  # it is dead
+            return
+
+    with service(address) as running:
+        threads = [
+            threading.Thread(target=ask, args=(running, f"press-{number}")) for number in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: len(answered) > 60, 60)
+        running.process.send_signal(signal.SIGKILL)
+        for thread in threads:
+            thread.join(30)
+    assert set(answered) <= kept_ids(database)
+    # What the alarms are and what is to be told of them was committed with the anomalies.
+    assert count(database, alarms) == 6
+    assert count(database, outbox) == count(database, audit) == 6
+
+
+def test_what_waits_is_written_before_the_service_ends(
+    service: Callable[..., Any], address: str, database: Database
+) -> None:
+    with service(address) as running:
+        for _ in range(50):
+            assert normal(running) == 200
+        running.process.send_signal(signal.SIGTERM)
+        running.process.wait(30)
+    assert count(database, verdicts) == 50
+
+
+def test_a_full_disk_is_answered_with_503_and_forgotten_when_there_is_room(
+    service: Callable[..., Any], tmp_path: Path, open_database: Callable[[str], Database]
+) -> None:
+    address = f"sqlite:///{tmp_path}/history.db"
+    with service(address) as running:
+        assert anomaly(running, "before") == 200
+        pid = running.process.pid
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
+        body = {"values": ANOMALOUS_ROW, "source": "press-01"}
+        status, headers, problem = post(running, "/anomaly", body, "during")
+        assert (status, headers["Retry-After"]) == (503, "2")
+        assert "the verdict was reached and could not be recorded" in problem["detail"]
+        assert normal(running) == 200
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+        wait_until(lambda: anomaly(running, "after") == 200)
+    database = open_database(address)
+    assert {"before", "after"} <= kept_ids(database)
+    assert "during" not in kept_ids(database)
+    with database.read() as connection:
+        normal_rows = select(verdicts.c.id).where(verdicts.c.flags.op("&")(ANOMALY) == 0)
+        assert len(connection.execute(normal_rows).all()) == 1
+
+
+def test_a_database_that_stops_is_answered_with_503_until_it_is_back(
+    service: Callable[..., Any],
+    own_postgres: Postgres,
+    open_database: Callable[[str], Database],
+) -> None:
+    address = own_postgres.new_database()
+    with service(address) as running:
+        assert anomaly(running, "before") == 200
+        own_postgres.stop()
+        assert anomaly(running, "during") == 503
+        assert [normal(running) for _ in range(3)] == [200] * 3
+        status, body = running.get("/api/sources")
+        assert status == 503
+        assert "the history cannot be reached" in body
+        own_postgres.start()
+        wait_until(lambda: anomaly(running, "after") == 200)
+        wait_until(lambda: running.get("/api/sources")[0] == 200)
+    database = open_database(address)
+    assert {"before", "after"} <= kept_ids(database)
+    with database.read() as connection:
+        (source,) = connection.execute(select(sources)).all()
+    assert source.rows == 3 + len(kept_ids_of_all(database))
+
+
+def kept_ids_of_all(database: Database) -> list[str]:
+    with database.read() as connection:
+        query = select(verdicts.c.request_id).where(verdicts.c.flags.op("&")(ANOMALY) == ANOMALY)
+        return list(connection.execute(query).scalars())
+
+
+def test_a_service_starts_and_answers_what_is_normal_without_its_database(
+    service: Callable[..., Any], own_postgres: Postgres
+) -> None:
+    address = own_postgres.new_database()
+    own_postgres.stop()
+    with service(address) as running:
+        assert normal(running) == 200
+        assert anomaly(running) == 503
+        own_postgres.start()
+        wait_until(lambda: anomaly(running) == 200)
+
+
+def test_two_services_on_one_database_share_one_alarm(
+    service: Callable[..., Any], postgres: Postgres, open_database: Callable[[str], Database]
+) -> None:
+    address = postgres.new_database()
+    with service(address, "one") as one, service(address, "two") as two:
+        threads = [
+            threading.Thread(target=lambda each=each: [anomaly(each) for _ in range(20)])
+            for each in (one, two)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        asked = {"source": "press-01", "kind": "anomaly", "comment": "on my way"}
+        status, _, told = post(two, "/api/alarms/acknowledge", asked)
+        assert (status, told["alarms"][0]["state"]) == (200, "acknowledged")
+        assert post(one, "/api/alarms/acknowledge", asked)[0] == 409
+    database = open_database(address)
+    assert count(database, verdicts) == 40
+    assert count(database, alarms) == count(database, occurrences) == 1
+    with database.read() as connection:
+        steps = connection.execute(select(audit.c.event, audit.c.who).order_by(audit.c.id)).all()
+        (occurrence,) = connection.execute(select(occurrences)).all()
+    assert [tuple(step) for step in steps] == [("began", "kizashi"), ("acknowledged", "anonymous")]
+    assert occurrence.rows == 38
+    assert occurrence.comment == "on my way"
