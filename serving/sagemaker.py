@@ -15,8 +15,9 @@ MODEL = Path("/opt/ml/model")
 
 
 def prepare(environment: MutableMapping[str, str], model: Path = MODEL) -> None:
-    """Set what is not set: every address, SageMaker's port, and its model where there is one."""
+    """Set SageMaker's port, whatever the image has set: it asks nowhere else. Every address and the
+    unpacked model, where there is one, are taken if nothing else is set."""
+    environment["KIZASHI_PORT"] = environment.get(BIND_TO_PORT, PORT)
     environment.setdefault("KIZASHI_HOST", "0.0.0.0")
-    environment.setdefault("KIZASHI_PORT", environment.get(BIND_TO_PORT, PORT))
     if model.is_dir():
         environment.setdefault("KIZASHI_MODEL_URI", str(model))

@@ -28,14 +28,10 @@ def test_the_unpacked_model_is_served(tmp_path: Path) -> None:
 
 
 def test_what_is_set_stays(tmp_path: Path) -> None:
-    own = {
-        "KIZASHI_HOST": "127.0.0.1",
-        "KIZASHI_PORT": "8001",
-        "KIZASHI_MODEL_URI": "models:/kizashi",
-    }
-    environment = dict(own)
+    own = {"KIZASHI_HOST": "127.0.0.1", "KIZASHI_MODEL_URI": "models:/kizashi"}
+    environment = own | {"KIZASHI_PORT": "8000"}  # as in the image
     prepare(environment, tmp_path)
-    assert environment == own
+    assert environment == own | {"KIZASHI_PORT": "8080"}
 
 
 def test_the_argument_serve_is_taken(
@@ -48,8 +44,7 @@ def test_the_argument_serve_is_taken(
         monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", str(port))
         monkeypatch.setenv("KIZASHI_HOST", "127.0.0.1")
         monkeypatch.setenv("KIZASHI_CACHE", str(tmp_path))
-        monkeypatch.setenv("KIZASHI_PORT", "")
-        monkeypatch.delenv("KIZASHI_PORT")
+        monkeypatch.setenv("KIZASHI_PORT", "8000")
         assert main(["serve", "--check"]) == 1
         assert read_settings().port == port
     assert f"port {port} on 127.0.0.1 is taken" in capsys.readouterr().err
