@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import mmap
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Self
@@ -24,6 +25,7 @@ class Spool:
     def __init__(self, memory: int = MEMORY_BYTES) -> None:
         self.size = 0
         self.closed = False
+        self._map: mmap.mmap | None = None
         self._file = tempfile.SpooledTemporaryFile(max_size=memory)  # noqa: SIM115 - see close
 
     def __enter__(self) -> Self:
@@ -62,10 +64,17 @@ class Spool:
         self.flush()
         if self.size <= PIECE_BYTES:
             return b"".join(self.pieces())
-        return mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_READ)
+        self._map = mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_READ)
+        return self._map
+
+    def forget(self) -> None:
+        """Take what has been read through `map` out of memory; it is read again when needed."""
+        if self._map is not None and sys.platform != "win32":
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
         self.closed = True
+        self._map = None
         with contextlib.suppress(OSError):  # what could not be written still cannot
             self._file.close()
 

@@ -44,7 +44,9 @@ class ArrowReader:
             _refuse_compressed(stream)
             with ipc.open_stream(stream) as batches:
                 at = sensor_columns(batches.schema, self._contract)
-                yield from _pieces(batches, at, self._contract)
+                for rows_NF in _pieces(batches, at, self._contract):
+                    yield rows_NF
+                    self._spool.forget()
         except BROKEN as error:
             raise malformed("an Arrow stream", error) from error
 

@@ -54,6 +54,7 @@ class ParquetReader:
             rows_NF = array_of(piece, self._contract, row)
             row += len(rows_NF)
             yield rows_NF
+            self._spool.forget()
 
     def close(self) -> None:
         self._spool.close()

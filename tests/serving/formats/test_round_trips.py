@@ -119,7 +119,7 @@ CSV_CELLS = st.sampled_from(
         *(
             ".5",
             "1e5",
-            "-0",
+            "-0.0",
             "１",
             "null",
             "true",
