@@ -41,7 +41,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
         with bench.serving(PEERS[OURS], python=python, settings=NO_LIMIT) as server:
             for name, one in FORMATS.items():  # what a first request loads does not count
                 list(posted(server, name, one.whole(rows_NF[:10], bench.names), 10, 0))
-            for turn in range(1, bench.settings.rounds + 1):
+            for turn in bench.few_rounds:
                 for name, seconds in alone(bench, python, folder).items():
                     server_name = MEMORY if name == "memory" else PARSER
                     found = {"rows_per_second": len(rows_NF) / seconds}

@@ -16,6 +16,7 @@ from bench.serving.server import Server, free_port
 from kizashi.runtime.bundle import Bundle
 
 FloatArray = npt.NDArray[np.float64]
+MOST_LONG_ROUNDS = 3
 CLOSE = 1e-3
 """How far a server's score may be from the detector's own: some compute in single precision."""
 
@@ -38,6 +39,11 @@ class Bench:
     @property
     def names(self) -> list[str]:
         return list(self.bundle.detector.contract.names)
+
+    @property
+    def few_rounds(self) -> range:
+        """For what takes long."""
+        return range(1, min(self.settings.rounds, MOST_LONG_ROUNDS) + 1)
 
     def place(self, peer: Peer) -> Place:
         """What a server of this peer is given; raises NotBuilt."""

@@ -16,7 +16,17 @@ from bench.serving.server import Server
 MEASURE = "requests"
 WARM_UP_SECONDS = 1.0
 NUMBERS = (
-    *("cpu_us", "per_second", "p50_us", "p99_us", "p999_us", "worst_us", "requests", "failures"),
+    *(
+        "cpu_us",
+        "busiest_cpu_us",
+        "per_second",
+        "p50_us",
+        "p99_us",
+        "p999_us",
+        "worst_us",
+        "requests",
+        "failures",
+    ),
     *("rss_mib", "pss_mib", "worker_mib"),
 )
 

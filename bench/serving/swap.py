@@ -29,7 +29,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
         shutil.copytree(other.folder, waiting)
         settings = {"KIZASHI_MODEL_URI": str(served), "KIZASHI_POLL_SECONDS": POLL_SECONDS}
         with bench.serving(PEERS[OURS], settings=settings) as server:
-            for turn in range(1, bench.settings.rounds + 1):
+            for turn in bench.few_rounds:
                 for variant in ("steady", "swapping"):
                     yield from _one(bench, server, variant, turn, served, waiting)
     except Exception as error:

@@ -19,7 +19,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     settings = bench.settings
     yield Figure(MEASURE, OURS, "cores", len(os.sched_getaffinity(0)))
     cores = Cores.split(of_server=2)
-    for turn in range(1, settings.rounds + 1):
+    for turn in bench.few_rounds:
         for workers in WORKERS:
             try:
                 with bench.serving(PEERS[OURS], cores, workers=workers) as server:
