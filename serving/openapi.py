@@ -28,6 +28,7 @@ REASONS = {
     422: "Values that cannot be scored; `errors` names each",
     500: "The service failed",
     503: "No model is ready",
+    507: "The disk takes no more of a large batch",
 }
 SECURITY_SCHEMES = {
     "Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -35,6 +36,12 @@ SECURITY_SCHEMES = {
 }
 PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 CSV_ROWS = "timestamp,vibration,current,sound\n2026-01-31T08:00:00+09:00,1.2,0.9,1.1\n"
+NDJSON_ROWS = '[1.2,0.9,1.1]\n{"vibration":1,"current":2,"sound":3}\n'
+NDJSON_VERDICT = '{"score":0.6989,"status":"normal"}\n'
+BINARY: dict[str, Any] = {
+    kind: {"schema": {"type": "string", "format": "binary"}}
+    for kind in ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
+}
 
 Row = list[float | None] | dict[str, float | None]
 
@@ -198,22 +205,33 @@ def score(
     responses={
         200: {
             "headers": _NAMED,
-            "content": {"text/csv": {"schema": {"type": "string"}, "example": "score,status\r\n"}},
+            "content": {
+                "text/csv": {"schema": {"type": "string"}, "example": "score,status\r\n"},
+                "application/x-ndjson": {"schema": {"type": "string"}, "example": NDJSON_VERDICT},
+                **BINARY,
+            },
         },
-        **problems(400, 406, 413, 415, 422, 500, 503),
+        **problems(400, 406, 413, 415, 422, 500, 503, 507),
     },
     openapi_extra={
         "requestBody": {
-            "content": {"text/csv": {"schema": {"type": "string"}, "example": CSV_ROWS}}
+            "content": {
+                "text/csv": {"schema": {"type": "string"}, "example": CSV_ROWS},
+                "application/x-ndjson": {"schema": {"type": "string"}, "example": NDJSON_ROWS},
+                **BINARY,
+            }
         }
     },
 )
 def batch(body: BatchBody) -> None:
-    """Rows as JSON, or as CSV with a header row; the answer in the format that `Accept` prefers.
+    """Rows as JSON, CSV with a header row, NDJSON (a row a line), an Arrow stream or Parquet; the
+    answer in the format that `Accept` prefers. Arrow and Parquet need the service's extra `arrow`.
 
     A value that is null, or an empty cell, is missing; it is filled in as far as the model allows.
-    Columns of a CSV that are no sensors are ignored. For a windowed model the rows are consecutive,
-    and its first rows, which have too few before them, get null.
+    Columns that are no sensors are ignored. For a windowed model the rows are consecutive, and its
+    first rows, which have too few before them, get null.
+
+    The answer begins when the last row has been read. All formats but JSON are read piece by piece.
     """
 
 

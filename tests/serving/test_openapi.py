@@ -6,6 +6,7 @@ import pytest
 from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
+from serving.formats import FORMATS
 from serving.openapi import (
     BatchBody,
     BatchVerdicts,
@@ -43,11 +44,11 @@ def test_errors_are_documented_as_problem_documents(schema: dict[str, Any]) -> N
     assert "HTTPValidationError" not in schema["components"]["schemas"]
 
 
-def test_both_formats_of_a_batch_are_documented(schema: dict[str, Any]) -> None:
+def test_every_format_of_a_batch_is_documented(schema: dict[str, Any]) -> None:
     batch = schema["paths"]["/anomaly/batch"]["post"]
-    both = {"application/json", "text/csv"}
-    assert set(batch["requestBody"]["content"]) == both
-    assert set(batch["responses"]["200"]["content"]) == both
+    every = {kind.decode() for kind in FORMATS}
+    assert set(batch["requestBody"]["content"]) == every
+    assert set(batch["responses"]["200"]["content"]) == every
 
 
 @pytest.mark.parametrize("values", [NORMAL_ROW, KEYED, [NORMAL_ROW], [KEYED]])
@@ -100,3 +101,8 @@ def test_the_documented_example_is_answered(client: TestClient, schema: dict[str
         headers={"Content-Type": "text/csv"},
     )
     assert answer.json()["statuses"] == ["normal"]
+    lines = content["application/x-ndjson"]["example"]
+    answer = client.post(
+        "/anomaly/batch", content=lines, headers={"Content-Type": "application/x-ndjson"}
+    )
+    assert answer.json()["statuses"] == ["normal", "anomaly"]
