@@ -19,10 +19,10 @@ from serving.alarms import api as alarms_api
 from serving.alarms import events
 from serving.batch import BatchEndpoint
 from serving.cache import Cache
+from serving.companion import Companion, attendant, follower
 from serving.detectors import Detectors
 from serving.errors import Dialects, Problems
 from serving.fast_road import FastRoad
-from serving.follower_process import FollowerProcess
 from serving.history import api as history_api
 from serving.history.service import History
 from serving.kept import Kept
@@ -77,7 +77,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.scoring = scoring
     app.state.history = history
     app.state.keys = keys
-    app.state.follower = FollowerProcess(settings, cache)
+    app.state.follower = follower(settings, cache)
+    app.state.attendant = attendant(settings, cache)
     app.state.counts = counts
     app.state.publisher = Publisher(counts, settings.metrics_folder, lambda: of_host(cache))
     errors.install(app, dialects)
@@ -142,10 +143,10 @@ def _version() -> str:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     detectors: Detectors = app.state.detectors
-    follower: FollowerProcess = app.state.follower
-    await asyncio.to_thread(follower.ensure)
+    following: Companion = app.state.follower
+    await asyncio.to_thread(following.ensure)
     await asyncio.to_thread(detectors.refresh)
-    await _first_model(detectors, follower)
+    await _first_model(detectors, following)
     history: History | None = app.state.history
     if history is not None:
         await asyncio.to_thread(history.start)
@@ -153,11 +154,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     threads = ThreadPoolExecutor(thread_name_prefix="work")
     asyncio.get_running_loop().set_default_executor(threads)
     app.state.counts.queue("threads", threads._work_queue.qsize)
+    companions = [one for one in (following, app.state.attendant) if one is not None]
     attended = (
         detectors.watch(),
         app.state.keys.watch(),
-        follower.attend(),
         app.state.publisher.attend(),
+        *(companion.attend() for companion in companions),
     )
     tasks = [asyncio.create_task(one) for one in attended]
     try:
@@ -168,13 +170,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         if history is not None:
             await asyncio.to_thread(history.close)
-        await asyncio.to_thread(follower.stop)
+        for companion in companions:
+            await asyncio.to_thread(companion.stop)
 
 
-async def _first_model(detectors: Detectors, follower: FollowerProcess) -> None:
+async def _first_model(detectors: Detectors, following: Companion) -> None:
     """Wait for a model, or for the follower to say that there is none."""
     deadline = time.monotonic() + FIRST_MODEL_SECONDS
-    while detectors.current is None and follower.problem is None and time.monotonic() < deadline:
+    while detectors.current is None and following.problem is None and time.monotonic() < deadline:
         spoke = detectors.cache.follower_spoke()
         await asyncio.to_thread(detectors.refresh)
         if spoke:

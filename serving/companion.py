@@ -1,4 +1,5 @@
-"""A worker's side of the follower: one runs on this host, and it ends with the worker."""
+"""A worker's side of the processes beside it: of each kind one runs on this host, as long as the
+worker that started it does, and then another worker starts one."""
 
 import asyncio
 import logging
@@ -6,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from kizashi.errors import KizashiError
 from serving.cache import Cache
@@ -14,45 +16,48 @@ from serving.settings import Settings, variable
 
 LOOK_SECONDS = 2.0
 RESTART_SECONDS = 10.0
-"""A follower that ends at once is not started more often than this."""
+"""A process that ends at once is not started more often than this."""
 GRACE_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
 
-class FollowerProcess:
-    """The follower that this worker started, if it was this one."""
+class Companion:
+    """A process of `module`, if it was this worker that started it; who runs it holds the lock on
+    `lock_file`."""
 
-    def __init__(self, settings: Settings, cache: Cache) -> None:
+    def __init__(self, settings: Settings, cache: Cache, module: str, lock_file: Path) -> None:
         self.settings = settings
         self.cache = cache
+        self.module = module
+        self.lock_file = lock_file
         self.problem: str | None = None
-        """Why no follower could be started."""
+        """Why it could not be started."""
         self._process: subprocess.Popen[bytes] | None = None
         self._started = float("-inf")
 
     @property
     def pid(self) -> int | None:
-        """The process of the follower that this worker started, None when it is not this one."""
+        """Its process number, None where this worker did not start it."""
         return None if self._process is None else self._process.pid
 
     def ensure(self) -> None:
-        """Start a follower unless this or another worker's is running."""
+        """Start it unless this or another worker's is running."""
         if self._process is not None:
             if self._process.poll() is None:
                 return
-            log.warning("the follower ended with status %s", self._process.returncode)
+            log.warning("%s ended with status %s", self.module, self._process.returncode)
             self._close()
         if time.monotonic() - self._started < RESTART_SECONDS:
             return
         try:
             self.cache.create()
-            lock = take_lock(self.cache.lock_file)
+            lock = take_lock(self.lock_file)
             if lock is not None:
                 self._start(lock)
         except (KizashiError, OSError) as error:
             if self.problem is None:
-                log.error("no follower can be started: %s", error)
+                log.error("%s cannot be started: %s", self.module, error)
             self.problem = str(error)
         else:
             self.problem = None
@@ -64,7 +69,7 @@ class FollowerProcess:
             await asyncio.to_thread(self.ensure)
 
     def stop(self) -> None:
-        """End the follower that this worker started."""
+        """End it if this worker started it."""
         if self._process is None:
             return
         assert self._process.stdin is not None
@@ -84,11 +89,11 @@ class FollowerProcess:
         environment = os.environ | values | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serving.follower", "--lock", str(lock)],
+                [sys.executable, "-m", self.module, "--lock", str(lock)],
                 stdin=subprocess.PIPE,
                 pass_fds=(lock,),
                 env=environment,
-                process_group=0,  # Ctrl-C is for the service, which ends its follower itself
+                process_group=0,  # Ctrl-C is for the service, which ends it by itself
             )
         finally:
             os.close(lock)
@@ -99,3 +104,15 @@ class FollowerProcess:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process = None
+
+
+def follower(settings: Settings, cache: Cache) -> Companion:
+    """The process that follows the model, one for each model and host."""
+    return Companion(settings, cache, "serving.follower", cache.lock_file)
+
+
+def attendant(settings: Settings, cache: Cache) -> Companion | None:
+    """The process that sends notifications, one for each host; None where nobody is to be told."""
+    if settings.notify_config is None or settings.database_url == "none":
+        return None
+    return Companion(settings, cache, "serving.attendant", settings.cache / "attendant.lock")

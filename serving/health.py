@@ -7,9 +7,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from serving.cache import Status
+from serving.companion import Companion
 from serving.detectors import Detectors, Served
 from serving.errors import RETRY_SECONDS
-from serving.follower_process import FollowerProcess
 from serving.keys.held import HeldKeys
 
 router = APIRouter(tags=["health"])
@@ -60,7 +60,7 @@ def ready(request: Request) -> JSONResponse:
     the model it has; `notes` says so.
     """
     detectors: Detectors = request.app.state.detectors
-    follower: FollowerProcess = request.app.state.follower
+    follower: Companion = request.app.state.follower
     keys: HeldKeys = request.app.state.keys
     served = detectors.held()
     status = detectors.cache.status()
@@ -69,7 +69,7 @@ def ready(request: Request) -> JSONResponse:
         reason=detectors.why_none() if served is None else None,
         model=None if served is None else _model(served),
         registry="unknown" if status is None else status.registry,
-        notes=_notes(detectors, follower, keys, status),
+        notes=_notes(detectors, follower, keys, status) + _attendant(request.app.state.attendant),
     )
     headers = {"Cache-Control": "no-store"}
     if served is None:
@@ -84,11 +84,17 @@ def _model(served: Served) -> ReadyModel:
     return ReadyModel(bundle=served.bundle.hash, **fields)
 
 
+def _attendant(attendant: Companion | None) -> list[str]:
+    if attendant is None or attendant.problem is None:
+        return []
+    return [f"notifications are not sent: {attendant.problem}"]
+
+
 UNREACHABLE = "the registry cannot be reached"
 
 
 def _notes(
-    detectors: Detectors, follower: FollowerProcess, keys: HeldKeys, status: Status | None
+    detectors: Detectors, follower: Companion, keys: HeldKeys, status: Status | None
 ) -> list[str]:
     notes = []
     if detectors.problem is not None:

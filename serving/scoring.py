@@ -95,9 +95,7 @@ class Scoring:
 
     def one(self, served: Served, window_TF: FloatArray, origin: Origin) -> tuple[float, bool]:
         """Score and verdict of one window in original units, shape (T, F)."""
-        detector, windows_BTF = served.detector, window_TF[None]
-        score_B = detector.score(windows_BTF)
-        score, anomaly = float(score_B[0]), bool(detector.decide(windows_BTF, score_B)[0])
+        score, anomaly = served.detector.verdict(window_TF)
         for observer in self.observers:
             observer.one(served, origin, score, anomaly)
         if self.keeper is not None:

@@ -111,6 +111,19 @@ class Settings(BaseSettings):
         "anomalies"
     )
     alarm_rules: Annotated[Path | None, Field(description="a YAML or JSON file of rules")] = None
+    notify_config: Annotated[Path | None, Field(description="an Apprise configuration file")] = None
+    notify_language: Annotated[Literal["en", "ja"], Field(description="en or ja")] = "en"
+    notify_per_minute: Annotated[
+        int, Field(ge=1, le=10_000, description="a whole number from 1 to 10000")
+    ] = 20
+    notify_hours: Annotated[
+        float, Field(gt=0, le=8760, description="a number of hours from above 0 to 8760")
+    ] = 24.0
+    notify_dry_run: Annotated[bool, Field(description="true or false")] = False
+    public_url: Annotated[
+        str | None,
+        Field(pattern=r"https?://\S+", description="the address that people reach the pages at"),
+    ] = None
     keep_rows_days: Annotated[
         float, Field(ge=0, le=36_500, description="a number of days from 0 to 36500")
     ] = 14.0

@@ -16,6 +16,7 @@ from serving.alarms.machine import MOST_VERDICTS, Rule
 Kind = Literal["anomaly", "data_quality", "silence", "drift"]
 KINDS: tuple[Kind, ...] = ("anomaly", "data_quality", "silence", "drift")
 Priority = Literal["low", "medium", "high", "critical"]
+PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high", "critical")
 Consequence = Literal["minor", "major", "severe"]
 Respond = Literal["later", "soon", "now"]
 
@@ -84,6 +85,21 @@ class Chatter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Annotated[float, msgspec.Meta(gt=0, le=31 * 86_400)] = 600.0
 
 
+Tags = tuple[Annotated[str, msgspec.Meta(min_length=1)], ...]
+
+
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom to tell of which kind, by the tags of the notification channels, from which priority on;
+    and whether an anomaly of this source may stop the line."""
+
+    anomaly: Tags = ("maintenance",)
+    data_quality: Tags = ("quality",)
+    silence: Tags = ("maintenance",)
+    drift: Tags = ("quality",)
+    from_priority: Priority = "low"
+    line_stop: bool = False
+
+
 class SourceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rules of one source."""
 
@@ -96,6 +112,7 @@ class SourceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warm_up: WarmUp = WarmUp()
     chatter: Chatter = Chatter()
     suppressed: tuple[Kind, ...] = ()
+    notify: Notify = Notify()
 
     def rule(self, kind: Kind) -> Rule:
         """The rule of one kind, for the machine."""
@@ -110,8 +127,7 @@ class SourceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         priority = PRIORITY[self.consequence, self.respond]
         if kind not in SECOND_HAND:
             return priority
-        steps: tuple[Priority, ...] = ("low", "low", "medium", "high")
-        return steps[("low", "medium", "high", "critical").index(priority)]
+        return PRIORITIES[max(0, PRIORITIES.index(priority) - 1)]
 
     def silent_after(self, source: str, rows: int, interval: float) -> float | None:
         """After how many seconds without a row the source is silent; None: never."""

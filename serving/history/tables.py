@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest revision that this version of the service knows."""
 VERSION_TABLE = "kizashi_history"
 
@@ -213,6 +213,23 @@ outbox = Table(
     Column("taken", BigInteger),  # when its messages were made of it
     Index("outbox_waiting", "taken", "id"),
     sqlite_autoincrement=True,
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _identity(),
+    Column("outbox_id", Identity, ForeignKey("outbox.id", ondelete="CASCADE"), nullable=False),
+    Column("channel", String(40), nullable=False),
+    Column("channel_name", Text, nullable=False),
+    Column("stops", SmallInteger, nullable=False),  # asks for a line stop
+    Column("state", String(12), nullable=False),  # waiting, sent, summed, unsent, given_up
+    Column("attempts", Integer, nullable=False),
+    Column("due", BigInteger, nullable=False),  # when to try next
+    Column("done", BigInteger),  # when it was sent, or given up
+    Column("problem", Text),
+    Index("deliveries_waiting", "state", "channel", "id"),
+    UniqueConstraint("outbox_id", "channel", "stops", name="one_delivery"),
 )
 
 labels = Table(

@@ -15,7 +15,7 @@ from serving.cache import Cache
 from serving.detectors import Detectors
 from serving.follower import Follower, RegistrySource, follow
 from serving.follower_lock import take_lock
-from serving.follower_process import FollowerProcess
+from serving.companion import follower as follower_process
 from serving.settings import Settings
 from serving.sources import FolderSource
 from tests.bundles import press_line_bundle
@@ -221,7 +221,7 @@ def wait_until(true: object, seconds: float = 30) -> None:
 
 def test_a_worker_starts_one_follower_and_ends_it(settings: Settings, press_line: Bundle) -> None:
     cache = Cache(settings.cache, settings.key)
-    first, second = FollowerProcess(settings, cache), FollowerProcess(settings, cache)
+    first, second = follower_process(settings, cache), follower_process(settings, cache)
     first.ensure()
     second.ensure()
     try:
@@ -239,7 +239,7 @@ def test_a_worker_starts_one_follower_and_ends_it(settings: Settings, press_line
 
 
 def test_a_follower_ends_when_its_worker_is_gone(settings: Settings, press_line: Bundle) -> None:
-    worker = FollowerProcess(settings, Cache(settings.cache, settings.key))
+    worker = follower_process(settings, Cache(settings.cache, settings.key))
     worker.ensure()
     process = worker._process
     assert process is not None

@@ -14,6 +14,7 @@ def _sources(folder: str, suffix: str) -> str:
 
 
 SERVER_SIDE = _sources("templates", ".html") + _sources("pages", ".py")
+SERVER_SIDE += _sources("notify", ".py")
 SCRIPTS = _sources("static", ".js")
 
 

@@ -1,0 +1,157 @@
+"""What has to be sent to whom: rows of the history's database, kept until it has arrived.
+
+A delivery is one message for one channel: `waiting`, then `sent`, `summed` (told of in a summary),
+`unsent` (a dry run) or `given_up`. Its idempotency key comes of the alarm's step and the channel,
+so it is the same at every attempt, also after a crash.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+from sqlalchemy import Connection, and_, func, insert, select, update
+
+from serving.alarms.desk import Payload
+from serving.history.tables import deliveries, outbox
+
+Done = Literal["sent", "summed", "unsent", "given_up"]
+TAKEN_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A waiting delivery; `created` and `due` are microseconds since 1970."""
+
+    id: int
+    channel: str
+    stops: bool
+    attempts: int
+    created: int
+    due: int
+    payload: Payload
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of this step for this channel."""
+        said = f"{self.payload.key}:{self.channel}:{int(self.stops)}"
+        return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """A step of an alarm that nobody has routed yet."""
+
+    id: int
+    created: int
+    payload: Payload
+
+
+def untaken(connection: Connection) -> list[Untaken]:
+    """The oldest steps that have no deliveries yet."""
+    query = (
+        select(outbox.c.id, outbox.c.created, outbox.c.payload)
+        .where(outbox.c.taken.is_(None))
+        .order_by(outbox.c.id)
+        .limit(TAKEN_AT_ONCE)
+    )
+    return [
+        Untaken(row.id, row.created, msgspec.json.decode(row.payload, type=Payload))
+        for row in connection.execute(query)
+    ]
+
+
+def take(
+    connection: Connection,
+    step: Untaken,
+    channels: Sequence[tuple[str, str, bool]],
+    now: int,
+) -> None:
+    """Make the deliveries of a step, to channels by id, name and whether they ask for a stop."""
+    rows = [
+        {
+            "outbox_id": step.id,
+            "channel": channel,
+            "channel_name": name,
+            "stops": int(stops),
+            "state": "waiting",
+            "attempts": 0,
+            "due": now,
+        }
+        for channel, name, stops in channels
+    ]
+    if rows:
+        connection.execute(insert(deliveries), rows)
+    connection.execute(update(outbox).where(outbox.c.id == step.id).values(taken=now))
+
+
+def waiting(connection: Connection, channel: str, limit: int) -> list[Delivery]:
+    """What waits for a channel: stops first, then in the order of the steps."""
+    query = (
+        select(
+            deliveries.c.id,
+            deliveries.c.stops,
+            deliveries.c.attempts,
+            deliveries.c.due,
+            outbox.c.created,
+            outbox.c.payload,
+        )
+        .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+        .where(and_(deliveries.c.state == "waiting", deliveries.c.channel == channel))
+        .order_by(deliveries.c.stops.desc(), deliveries.c.id)
+        .limit(limit)
+    )
+    return [
+        Delivery(
+            row.id,
+            channel,
+            bool(row.stops),
+            row.attempts,
+            row.created,
+            row.due,
+            msgspec.json.decode(row.payload, type=Payload),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def sent_since(connection: Connection, channel: str, since: int) -> int:
+    """How many messages a channel was sent since a moment."""
+    query = select(func.count()).where(
+        and_(
+            deliveries.c.channel == channel,
+            deliveries.c.state == "sent",
+            deliveries.c.done >= since,
+        )
+    )
+    return connection.execute(query).scalar_one()
+
+
+def close(
+    connection: Connection, ids: Iterable[int], state: Done, now: int, problem: str | None = None
+) -> None:
+    """These need not be tried again."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(list(ids)))
+        .values(state=state, done=now, problem=problem, attempts=deliveries.c.attempts + 1)
+    )
+
+
+def postpone(connection: Connection, ids: Iterable[int], due: int, problem: str) -> None:
+    """These did not get through, and are tried again later."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_(list(ids)))
+        .values(due=due, problem=problem, attempts=deliveries.c.attempts + 1)
+    )
+
+
+def abandon(connection: Connection, known: Iterable[str], now: int) -> int:
+    """Give up what waits for channels that the configuration no longer has; says how many."""
+    gone = and_(deliveries.c.state == "waiting", deliveries.c.channel.not_in(list(known)))
+    told = "the configuration no longer has this channel"
+    return connection.execute(
+        update(deliveries).where(gone).values(state="given_up", done=now, problem=told)
+    ).rowcount
