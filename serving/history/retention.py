@@ -5,14 +5,24 @@ they are what labels and later training need. Of trends the minutes go after `tr
 and days stay. Alarms, their audit, labels and annotations stay for good: they are few.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, text
 
 from serving.history.database import Database
 from serving.history.record import MICROSECONDS
-from serving.history.tables import ANOMALY, DAY, MINUTE, batches, outbox, sources, trends, verdicts
+from serving.history.tables import (
+    ANOMALY,
+    DAY,
+    IS_ANOMALY,
+    MINUTE,
+    batches,
+    outbox,
+    sources,
+    trends,
+    verdicts,
+)
 
 PIECE = 5000
 """Rows in one transaction: an anomaly that comes meanwhile waits for no more than these."""
@@ -21,13 +31,17 @@ SPARE = 0.95
 """Of the size allowed so much stays, or every few rows the oldest would have to be looked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Retention:
     """How long rows stay, in days, and how much room all may take; 0 is without end."""
 
     rows_days: float = 14.0
     trends_days: float = 800.0
     gigabytes: float = 10.0
+    _swept: dict[int, int] = field(default_factory=dict)
+    """Until when a source has no normal rows left: the anomalies that stay there need not be gone
+    through again. Forgotten each day, as late rows may have come."""
+    _day: int = 0
 
     def tidy(self, database: Database, now: int, pieces: int = 20) -> int:
         """Let go of at most so many pieces of what is too old or too much; how many rows went."""
@@ -44,10 +58,10 @@ class Retention:
         gone = 0
         if self.rows_days:
             before = now - round(self.rows_days * DAY * MICROSECONDS)
-            gone += _delete_verdicts(connection, before, anomalies=False)
+            gone += self._normal_rows(connection, before)
         if self.trends_days:
             before = now - round(self.trends_days * DAY * MICROSECONDS)
-            gone += _delete_verdicts(connection, before, anomalies=True)
+            gone += _anomalies(connection, before)
             old = (trends.c.resolution == MINUTE) & (trends.c.start < before)
             for source_id in connection.execute(select(sources.c.id)).scalars().all():
                 mine = (trends.c.source_id == source_id) & old
@@ -57,6 +71,20 @@ class Retention:
                     gone += _delete(connection, trends, mine & (trends.c.start < until))
             gone += _delete(connection, batches, batches.c.time < before)
             gone += _delete(connection, outbox, outbox.c.taken < before)
+        return gone
+
+    def _normal_rows(self, connection: Connection, before: int) -> int:
+        if before // (DAY * MICROSECONDS) != self._day:
+            self._day = before // (DAY * MICROSECONDS)
+            self._swept.clear()
+        gone, c = 0, verdicts.c
+        for source_id in connection.execute(select(sources.c.id)).scalars().all():
+            since = self._swept.get(source_id, 0)
+            old = (c.source_id == source_id) & (c.time >= since) & (c.time < before)
+            some = _delete_oldest(connection, old & (c.flags.op("&")(ANOMALY) == 0))
+            if some < PIECE:
+                self._swept[source_id] = before
+            gone += some
         return gone
 
     def _too_much(self, connection: Connection, database: Database) -> int:
@@ -92,27 +120,15 @@ def file_size(database: Database) -> int:
     return sum(name.stat().st_size for name in names if name.exists())
 
 
-def _delete_verdicts(connection: Connection, before: int, *, anomalies: bool) -> int:
-    """The oldest normal rows of each source, or its oldest anomalies, before a time.
-
-    Anomalies that stay stand in the way at the old end of the index, and are few.
-    """
-    gone = 0
-    wanted = (verdicts.c.flags.op("&")(ANOMALY)) == (1 if anomalies else 0)
-    for source_id in connection.execute(select(sources.c.id)).scalars().all():
-        oldest = (
-            select(verdicts.c.id)
-            .where((verdicts.c.source_id == source_id) & (verdicts.c.time < before) & wanted)
-            .order_by(verdicts.c.time)
-            .limit(PIECE)
-        )
-        gone += _delete(connection, verdicts, verdicts.c.id.in_(oldest.scalar_subquery()))
-    return gone
+def _anomalies(connection: Connection, before: int) -> int:
+    old = and_(text(IS_ANOMALY), verdicts.c.time < before)
+    mine = select(sources.c.id).scalar_subquery()
+    return _delete_oldest(connection, and_(old, verdicts.c.source_id.in_(mine)))
 
 
 def _oldest(connection: Connection) -> int:
     """The oldest rows of all: they came in this order, near enough; normal ones where there are."""
-    for wanted in ((verdicts.c.flags.op("&")(ANOMALY)) == 0, verdicts.c.id > 0):
+    for wanted in (verdicts.c.flags.op("&")(ANOMALY) == 0, verdicts.c.id > 0):
         oldest = select(verdicts.c.id).where(wanted).order_by(verdicts.c.id).limit(PIECE)
         gone = _delete(connection, verdicts, verdicts.c.id.in_(oldest.scalar_subquery()))
         if gone:
@@ -120,6 +136,11 @@ def _oldest(connection: Connection) -> int:
     return 0
 
 
-def _delete(connection: Connection, table: object, where: object) -> int:
-    done = connection.execute(delete(table).where(where))  # type: ignore[arg-type]
-    return int(done.rowcount)
+def _delete_oldest(connection: Connection, where: ColumnElement[bool]) -> int:
+    """A piece of what is meant, by way of an index over the time."""
+    oldest = select(verdicts.c.id).where(where).order_by(verdicts.c.time).limit(PIECE)
+    return _delete(connection, verdicts, verdicts.c.id.in_(oldest.scalar_subquery()))
+
+
+def _delete(connection: Connection, table: Table, where: ColumnElement[bool]) -> int:
+    return int(connection.execute(delete(table).where(where)).rowcount)

@@ -141,7 +141,7 @@ def test_a_full_disk_is_answered_with_503_and_forgotten_when_there_is_room(
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
         body = {"values": ANOMALOUS_ROW, "source": "press-01"}
         status, headers, problem = post(running, "/anomaly", body, "during")
-        assert (status, headers["Retry-After"]) == (503, "2")
+        assert (status, headers["retry-after"]) == (503, "2")
         assert "the verdict was reached and could not be recorded" in problem["detail"]
         assert normal(running) == 200
         unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
