@@ -4,6 +4,7 @@ import argparse
 import errno
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings()
         check_address(settings.host, settings.port)
         check_keys(settings)
+        check_notifications(settings)
         if not only_check:
             Cache(settings.cache, settings.key).create()
     except ConfigurationError as error:
@@ -107,6 +109,25 @@ def check_keys(settings: Settings) -> None:
             f"KIZASHI_HOST is '{settings.host}', which others can reach, and there is no key; "
             f"create one with '{CREATE}', or let everybody in with KIZASHI_ALLOW_ANONYMOUS=true"
         )
+
+
+def check_notifications(settings: Settings) -> None:
+    """See whether alarms could be told as configured; raises ConfigurationError if not.
+
+    In a process of its own: this one would carry Apprise along for ever.
+    """
+    if settings.notify_config is None:
+        return
+    asked = subprocess.run(
+        [sys.executable, "-m", "serving.attendant", "--check"],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        text=True,
+    )
+    if asked.returncode != 0:
+        raise ConfigurationError(asked.stderr.strip())
 
 
 if __name__ == "__main__":

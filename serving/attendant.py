@@ -4,7 +4,8 @@ One runs for each host that has KIZASHI_NOTIFY_CONFIG; among the hosts that shar
 sends at a time, which holds a lease in the database. A worker starts it, holds its standard input
 open, and it ends when that closes. It is the only process that imports Apprise.
 
-`--test TAG` sends one message to the channels with this tag and says what became of it.
+`--check` only sees whether the configuration can be used. `--test TAG` sends one message to the
+channels with this tag and says what became of it.
 """
 
 import argparse
@@ -133,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.attendant", description=__doc__)
     parser.add_argument("--lock", type=int, help="a descriptor that holds the lock (for workers)")
     parser.add_argument("--test", metavar="TAG", help="send a test message to channels of this tag")
+    parser.add_argument("--check", action="store_true", help="only check the configuration")
     asked = parser.parse_args(arguments)
     try:
         settings = read_settings()
@@ -146,8 +148,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return test_channels(settings, channels, asked.test)
         attendant = Attendant(settings, channels)
     except KizashiError as error:
-        log.error("%s", error)
+        if asked.check:
+            sys.stderr.write(f"{error}\n")
+        else:
+            log.error("%s", error)
         return 1
+    if asked.check:
+        return 0
     if asked.lock is not None:
         threading.Thread(target=_end_with_parent, args=(attendant,), daemon=True).start()
     else:

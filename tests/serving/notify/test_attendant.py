@@ -128,6 +128,25 @@ def test_it_does_not_start_without_what_it_needs(
     assert told in said
 
 
+def test_the_service_does_not_start_with_a_configuration_that_cannot_be_used(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "notify.cfg"
+    config.write_text("maintenance=nosuch://somewhere\n")
+    settings = {"KIZASHI_NOTIFY_CONFIG": str(config), "KIZASHI_CACHE": str(tmp_path)}
+    asked = subprocess.run(
+        [sys.executable, "-m", "serving", "--check"],
+        cwd=ROOT,
+        env=os.environ | settings | {"KIZASHI_PORT": "8976"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 1
+    assert asked.stderr.startswith(f"KIZASHI_NOTIFY_CONFIG: {config}: ")
+    assert "nosuch" in asked.stderr
+
+
 def _now() -> int:
     return round(time.time() * 1e6)
 
