@@ -11,6 +11,8 @@ protocols        what clients of KServe, Triton, MLflow, SageMaker and Azure alr
 sagemaker        how SageMaker starts a container
 access           who may ask what; keys: who has which; limits: how often
 security         what browsers are told of pages
+observed         each request measured; metrics: what Prometheus is told; logs: one line a record
+processes        the processes that answer, and how they end; patience, connections: slow clients
 health, model    what operators ask
 errors           exceptions to problem documents
 pages            GET / and signing in
