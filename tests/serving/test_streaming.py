@@ -74,7 +74,7 @@ def test_windows_reach_across_the_pieces_of_a_long_batch(tmp_path: Path, kind: s
     scores, statuses = read_answer(ARROW, answer.content)
     windows_BTF = bundle.detector.windows(rows_NF)
     score_B = bundle.detector.score(windows_BTF)
-    assert scores[:4] == statuses[:4] == [None] * 4
+    assert [*scores[:4], *statuses[:4]] == [None] * 8
     assert scores[4:] == score_B.tolist()
     assert np.array_equal(
         np.array(statuses[4:]) == "anomaly", bundle.detector.decide(windows_BTF, score_B)
@@ -98,7 +98,7 @@ def test_other_requests_are_answered_while_a_long_batch_is_scored(app: FastAPI) 
 
     async def request(method: str, path: str, content: bytes, name: str) -> None:
         headers = [(b"content-type", b"text/csv")]
-        scope = {"type": "http", "method": method, "path": path, "headers": headers}
+        scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": headers}
         scope |= {"query_string": b"", "root_path": "", "state": {}, "scheme": "http"}
         blocks = [content[at : at + 65536] for at in range(0, len(content), 65536)] or [b""]
 
@@ -127,14 +127,15 @@ def test_other_requests_are_answered_while_a_long_batch_is_scored(app: FastAPI) 
 
 def test_a_client_that_hangs_up_leaves_nothing_behind(app: FastAPI) -> None:
     before = spools()
-    messages = iter(
+    messages: Iterator[dict[str, Any]] = iter(
         [
             {"type": "http.request", "body": as_arrow([NORMAL_ROW] * 100_000), "more_body": True},
             {"type": "http.disconnect"},
         ]
     )
-    scope = {"type": "http", "method": "POST", "path": "/anomaly/batch", "query_string": b""}
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/anomaly/batch"}
     scope |= {"headers": [(b"content-type", ARROW.encode())], "root_path": "", "state": {}}
+    scope |= {"query_string": b""}
 
     async def receive() -> dict[str, Any]:
         return next(messages)
