@@ -6,6 +6,7 @@ raises NotDelivered; it keeps no message.
 """
 
 import logging
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ OWN = {
     "gateway": LineGateway,
     "gateways": LineGateway,
 }
+
+
+ADDRESS = re.compile(r"(\w+://)\S+")
 
 
 class NotDelivered(KizashiError):
@@ -145,10 +149,11 @@ def _told() -> Iterator[list[str]]:
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.thread == thread:
-                complaints.append(record.getMessage()[:200])
+                complaints.append(ADDRESS.sub(r"\1…", record.getMessage())[:200])
 
     listener = Listener(logging.WARNING)
     log = logging.getLogger("apprise")
+    log.propagate = False  # it quotes addresses, and those have passwords in them
     log.addHandler(listener)
     try:
         yield complaints

@@ -216,7 +216,7 @@ def test_a_broker_that_is_gone_has_not_got_it(read: Read, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (["nosuch://127.0.0.1"], "nosuch"),
+        (["nosuch://user:password@127.0.0.1"], "nosuch://…"),
         ([""], "notify.cfg"),
         (["json://127.0.0.1/a", "maintenance=json://127.0.0.1/a"], "twice"),
     ],
@@ -224,8 +224,9 @@ def test_a_broker_that_is_gone_has_not_got_it(read: Read, tmp_path: Path) -> Non
 def test_what_apprise_cannot_read_is_an_error_and_not_silence(
     read: Read, lines: list[str], told: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=told) as error:
         read(*lines)
+    assert "password" not in str(error.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
