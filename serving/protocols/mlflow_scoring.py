@@ -150,10 +150,11 @@ def read_table(content: Any, contract: DataContract) -> FloatArray:
         return _columns(table, contract)
     if not isinstance(table, list):
         raise invalid(f"{form} is {shown(table)}; a list of rows is needed")
-    if table and all(isinstance(row, dict) for row in table):
-        return _records(table, contract)
-    if table and form == "dataframe_records":
+    named_rows = [row for row in table if isinstance(row, dict)]
+    if form == "dataframe_records" and len(named_rows) < len(table):
         raise invalid("dataframe_records has a row that is no object keyed by sensor name")
+    if named_rows:
+        return _records(table, named_rows, contract)
     return read_rows(table, contract)
 
 
@@ -186,13 +187,20 @@ def _place(name: str, columns: list[Any]) -> int:
     return columns.index(name)
 
 
-def _records(table: list[dict[str, Any]], contract: DataContract) -> FloatArray:
-    """Rows keyed by sensor name; a name that other rows have and this one has not is missing."""
+def _records(
+    table: list[Any], named_rows: list[dict[str, Any]], contract: DataContract
+) -> FloatArray:
+    """Rows keyed by sensor name, and others between them; a name that some rows have and one has
+    not is missing there."""
     known: set[str] = set()
-    for row in table:
+    for row in named_rows:
         known.update(row)
     _require_names(known, contract)
-    return read_rows([[row.get(name) for name in contract.names] for row in table], contract)
+    names = contract.names
+    return read_rows(
+        [[row.get(name) for name in names] if isinstance(row, dict) else row for row in table],
+        contract,
+    )
 
 
 def _columns(table: Mapping[str, Any], contract: DataContract) -> FloatArray:

@@ -190,6 +190,8 @@ def test_missing_values_get_the_same_predictions(
         {"inputs": ROWS},
         {"dataframe_split": {"data": ROWS}},
         {"instances": ROWS, "params": {"temperature": 1}},
+        {"instances": [*ROWS[:2], *RECORDS[2:]]},
+        {"inputs": [*RECORDS[:2], *ROWS[2:]]},
     ],
 )
 def test_rows_without_names_are_in_the_order_of_the_contract(
@@ -241,7 +243,8 @@ def test_what_mlflow_refuses_is_refused(
         ({"instances": [[1, True, 3]]}, "row 0: sensor 'current' is True"),
         ({"instances": [[1, None, 3]]}, "row 0: sensor 'current' is missing"),
         ({"instances": [[1, 10**400, 3]]}, "row 0: sensor 'current' is inf"),
-        ({"instances": [NORMAL_ROW, RECORDS[0]]}, "row 1: an object came"),
+        ({"instances": [RECORDS[0], 3]}, "row 1: 3 came; 3 values"),
+        ({"instances": [NORMAL_ROW, "x"]}, "row 1: 'x' came; 3 values"),
         ({"instances": ROWS, "params": [1]}, "params is a list of 1; an object is needed"),
         ({"inputs": COLUMNS | {"vibration": 1}}, "sensor 'vibration' has 1; lists of one length"),
         ({"dataframe_records": [RECORDS[0], 3]}, "a row that is no object keyed by sensor name"),
