@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 20.0
+"""Longer than the service takes at most to answer what is under way."""
 REPRO = (sys.executable, "-m", "dvc", "repro")
 SERVICE = (sys.executable, "-m", "serving")
 CACHED = """
@@ -88,7 +89,7 @@ def _start(
 
 
 def _end(started: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End each process and all it started: politely, and after ten seconds by force."""
+    """End each process and all it started: politely, and after twenty seconds by force."""
     for process in started:
         _signal_group(process, signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
