@@ -24,6 +24,8 @@ def _shown(value: object) -> str:
         text = repr(value) if isinstance(value, str) else str(value)
     except ValueError:  # Python prints no integer of more than 4300 digits
         text = "an integer too long to show"
+    except RecursionError:
+        text = "nested too deeply to show"
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
