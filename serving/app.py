@@ -150,6 +150,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     history: History | None = app.state.history
     if history is not None:
         await asyncio.to_thread(history.start)
+        events.end_with_the_process()
         app.state.counts.queue("history", lambda: history.writer.depth)
     threads = ThreadPoolExecutor(thread_name_prefix="work")
     asyncio.get_running_loop().set_default_executor(threads)

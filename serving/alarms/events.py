@@ -7,8 +7,11 @@ whichever worker it meets.
 
 import asyncio
 import re
+import signal
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Annotated, Any
 
 import msgspec
@@ -33,7 +36,23 @@ MOST_ROWS = 5000
 MOST_STEPS = 1000
 """Who has missed more is told to load its page's data anew."""
 RETRY = b"retry: 2000\n\n"
+_ending = threading.Event()
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def end_with_the_process() -> None:
+    """Let streams end at the signal that ends the process, which would wait for them in vain."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # as in tests; signals are the main thread's
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def end(number: int, frame: FrameType | None, before: Any = before) -> None:
+            _ending.set()
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +105,7 @@ async def _stream(
     place = newest if place is None else _possible(place, newest)
     yield RETRY + _event("hello", place, {"now": moment(now())})
     quiet = 0
-    while not await request.is_disconnected():
+    while not (_ending.is_set() or await request.is_disconnected()):
         try:
             found = await asyncio.to_thread(_look, database, source, place)
         except HistoryUnavailable:
