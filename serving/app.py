@@ -39,6 +39,8 @@ from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
 from serving.scoring import Scoring
 from serving.security import SecurityHeaders
 from serving.settings import Settings
+from serving.threshold import api as threshold_api
+from serving.threshold.desk import Desk
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI's own would ask OpenTelemetry at every request whether anybody listens, which takes a
@@ -76,6 +78,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.detectors = detectors
     app.state.scoring = scoring
     app.state.history = history
+    database = None if history is None else history.database
+    app.state.threshold = Desk(detectors, database, settings.model_uri)
     app.state.keys = keys
     app.state.follower = follower(settings, cache)
     app.state.attendant = attendant(settings, cache)
@@ -128,6 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(history_api.router)
     app.include_router(alarms_api.router)
     app.include_router(events.router)
+    app.include_router(threshold_api.router)
     protocols.install(app, scoring, settings)
     openapi.install(app)
     return app
@@ -152,12 +157,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(history.start)
         events.end_with_the_process()
         app.state.counts.queue("history", lambda: history.writer.depth)
+    desk: Desk = app.state.threshold
+    await asyncio.to_thread(desk.look)
     threads = ThreadPoolExecutor(thread_name_prefix="work")
     asyncio.get_running_loop().set_default_executor(threads)
     app.state.counts.queue("threads", threads._work_queue.qsize)
     companions = [one for one in (following, app.state.attendant) if one is not None]
     attended = (
         detectors.watch(),
+        desk.watch(),
         app.state.keys.watch(),
         app.state.publisher.attend(),
         *(companion.attend() for companion in companions),

@@ -3,6 +3,9 @@
     bundles/HASH/             a verified bundle, named by its hash
     KEY/pointer.json          what the workers serve, and where it comes from
     KEY/status.json           what the follower knows
+    KEY/versions.json         what it knows of all registered versions
+    KEY/served.json           what the pointer named, one after the other
+    KEY/threshold.json        the threshold that a person set last
     KEY/follower.lock         held by the one follower of this host and key
 
 KEY is `Settings.key`. Every file appears whole: it is written beside its place and moved there.
@@ -23,9 +26,12 @@ import msgspec
 from kizashi.errors import BundleError, ConfigurationError, KizashiError
 from kizashi.runtime.bundle import Bundle, bundle_files, bundle_hash, load_bundle
 from serving.follower_lock import holder
+from serving.threshold.change import Changes
 
 KEPT_BUNDLES = 5
 """How many bundles stay in the cache: a rollback then needs no download."""
+KEPT_POINTERS = 50
+"""How many of the pointers before it are remembered."""
 
 INCOMING = ".incoming-"
 NEW = ".new-"
@@ -63,6 +69,33 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     follower: str = ""
 
 
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered version; `created` is an RFC 3339 time, `page` where MLflow shows it, if it has
+    pages; `metrics` are those of the run that made it."""
+
+    version: str
+    aliases: list[str] = []
+    tags: dict[str, str] = {}
+    run_id: str = ""
+    created: str = ""
+    page: str = ""
+    metrics: dict[str, float] = {}
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """The registered versions of the model `name`, newest first; `more` are older and left out."""
+
+    name: str
+    versions: list[Version] = []
+    more: int = 0
+
+
+class Pointers(msgspec.Struct, frozen=True):
+    """What the pointer has named, newest first."""
+
+    pointers: list[Pointer] = []
+
+
 class Stamp(NamedTuple):
     """Tells one content of a file from another without reading it."""
 
@@ -70,7 +103,7 @@ class Stamp(NamedTuple):
     modified_ns: int
 
 
-T = TypeVar("T", Pointer, Status)
+T = TypeVar("T", Pointer, Pointers, Status, Versions, Changes)
 
 
 class Cache:
@@ -81,6 +114,9 @@ class Cache:
         self.own = folder / key
         self.pointer_file = self.own / "pointer.json"
         self.status_file = self.own / "status.json"
+        self.versions_file = self.own / "versions.json"
+        self.served_file = self.own / "served.json"
+        self.threshold_file = self.own / "threshold.json"
         self.lock_file = self.own / "follower.lock"
 
     def create(self) -> None:
@@ -122,6 +158,27 @@ class Cache:
         status = msgspec.structs.replace(status, follower=self.follower())
         _write(self.status_file, status)
 
+    def versions(self) -> Versions | None:
+        """What the follower knows of registered versions; None where there is no registry."""
+        return _read(self.versions_file, Versions)
+
+    def write_versions(self, versions: Versions) -> None:
+        """Say what there is in the registry."""
+        _write(self.versions_file, versions)
+
+    def served(self) -> list[Pointer]:
+        """What this host has served, newest first."""
+        found = _read(self.served_file, Pointers)
+        return [] if found is None else found.pointers
+
+    def threshold(self) -> Changes:
+        """What was last decided of the threshold, as far as this host knows."""
+        return _read(self.threshold_file, Changes) or Changes()
+
+    def write_threshold(self, changes: Changes) -> None:
+        """Let the workers of this host know it, and those that start after them."""
+        _write(self.threshold_file, changes)
+
     def bundle_folder(self, bundle: str) -> Path:
         """Where the bundle with this hash lies, if it is cached."""
         return self.bundles / bundle
@@ -154,6 +211,7 @@ class Cache:
         ):
             pointer = msgspec.structs.replace(pointer, since=before.since)  # only its tags changed
         _write(self.pointer_file, pointer)
+        self._remember(pointer)
         self._prune()
         return pointer
 
@@ -162,6 +220,14 @@ class Cache:
         folder = folder.resolve()
         version = bundle_hash(folder)[:12]
         return self.adopt(folder, name=folder.name, version=version, source=str(folder), tags={})
+
+    def _remember(self, pointer: Pointer) -> None:
+        """Write down that it serves from now on; one whose tags alone changed is the same."""
+        before = self.served()
+        if before and before[0].since == pointer.since and before[0].bundle == pointer.bundle:
+            before = before[1:]
+        with suppress(OSError):  # a full disk; people may look it up in the registry
+            _write(self.served_file, Pointers([pointer, *before][:KEPT_POINTERS]))
 
     def _keep(self, folder: Path, bundle: str) -> None:
         """Copy the bundle to its place unless it is there, and check the copy on the way."""

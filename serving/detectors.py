@@ -5,7 +5,7 @@ import logging
 import math
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from kizashi.errors import KizashiError
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.detector import Detector
 from serving.cache import Cache, Pointer, Stamp, stamp, verified
+from serving.threshold.change import Change, Chosen
 
 LOOK_SECONDS = 0.5
 RETRY_SECONDS = 5.0
@@ -29,10 +30,20 @@ class Served:
 
     bundle: Bundle
     pointer: Pointer
+    change: Change | None = None
+    """The threshold that a person set in the place of the calibrated one."""
 
     @cached_property
     def detector(self) -> Detector:
-        return self.bundle.detector
+        detector = self.bundle.detector
+        if self.change is None:
+            return detector
+        return replace(detector, threshold=Chosen(self.change, detector.threshold))
+
+    @property
+    def calibrated(self) -> float:
+        """The threshold that the bundle came with, whichever is in force."""
+        return self.bundle.detector.threshold.value
 
     @property
     def name(self) -> str:
@@ -83,7 +94,10 @@ class Detectors:
         """How often another version took the place of the one before."""
         self.failed = 0
         """How often what the pointer named could not be loaded, each problem once."""
+        self.change: Change | None = None
+        """What was last decided of the threshold, whichever bundle it is about."""
         self._seen: Stamp | None = None
+        self._threshold_seen: Stamp | None = None
         self._again = -math.inf
         self._looked = False
         self._lock = threading.Lock()
@@ -103,18 +117,25 @@ class Detectors:
         seconds ago; on failure keep what is held."""
         with self._lock:
             try:
-                if self._due():
+                if self._threshold_due():
+                    self._look_at_threshold()
+                if self._pointer_due():
                     self._look()
             except Exception as error:  # a worker must outlive what it cannot foresee
                 self._fail(f"unexpected: {error!r}", trace=True)
             self._looked = True
             return self.current
 
+    def take(self, change: Change | None) -> None:
+        """Judge by this threshold from now on, as long as the bundle is the one it is about."""
+        with self._lock:
+            self._take(change)
+
     async def watch(self) -> None:
         """Follow the pointer until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self._due():
+            if self._pointer_due() or self._threshold_due():
                 await asyncio.to_thread(self.refresh)
 
     def why_none(self) -> str:
@@ -128,8 +149,26 @@ class Detectors:
             return status.problem
         return "none has been loaded yet"
 
-    def _due(self) -> bool:
+    def _pointer_due(self) -> bool:
         return stamp(self.cache.pointer_file) != self._seen or time.monotonic() >= self._again
+
+    def _threshold_due(self) -> bool:
+        return stamp(self.cache.threshold_file) != self._threshold_seen
+
+    def _look_at_threshold(self) -> None:
+        self._threshold_seen = stamp(self.cache.threshold_file)
+        changes = self.cache.threshold().changes
+        # What this worker knows may be newer than what a slower one of the host wrote down.
+        if changes and (self.change is None or changes[0].id > self.change.id):
+            self._take(changes[0])
+
+    def _take(self, change: Change | None) -> None:
+        self.change, held = change, self.current
+        if held is not None and held.change != self._change_of(held.bundle):
+            self.current = replace(held, change=self._change_of(held.bundle))
+
+    def _change_of(self, bundle: Bundle) -> Change | None:
+        return self.change if self.change is not None and self.change.holds(bundle.hash) else None
 
     def _look(self) -> None:
         self._seen, self._again = stamp(self.cache.pointer_file), math.inf
@@ -159,12 +198,13 @@ class Detectors:
         held = self.current
         if held is not None and held.bundle.hash == pointer.bundle:
             self.swapped += 1
-            self.current, self.problem = Served(held.bundle, pointer), None
+            self.current, self.problem = replace(held, pointer=pointer), None
             return
         try:
             # Scoring its example also warms it up: the first run of a session is its slowest.
             folder = self.cache.bundle_folder(pointer.bundle)
-            served = Served(verified(folder, pointer.bundle), pointer)
+            bundle = verified(folder, pointer.bundle)
+            served = Served(bundle, pointer, self._change_of(bundle))
         except KizashiError as error:
             self._fail(str(error))
             return

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from serving.detectors import Served
-from serving.openapi import problems
+from serving.openapi import Override, problems
 from serving.scoring import Scoring
 
 HISTOGRAM_BINS = 50
@@ -36,9 +36,12 @@ class ThresholdView(BaseModel):
     """The score above which the verdict is `anomaly`, the rule that set it and what it promises.
 
     `in_effect` is the rule that a rule which chooses has taken, and `reason` says why; `details`
-    are the figures behind the value."""
+    are the figures behind the value. Where a person set it the rule is `chosen`, `override` says
+    who it was, and `calibrated` is what the model came with."""
 
     value: float
+    calibrated: float
+    override: Override | None
     rule: str
     in_effect: str
     reason: str
@@ -101,6 +104,8 @@ def view(served: Served) -> ModelView:
         scorer=detector.scorer.kind,
         threshold=ThresholdView(
             value=threshold.value,
+            calibrated=served.calibrated,
+            override=Override.of(served.change),
             rule=threshold.kind,
             in_effect=threshold.in_effect,
             reason=threshold.reason,

@@ -6,14 +6,15 @@ so that the documentation is made by the same means as everything else's.
 
 import copy
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.access import needed
 from serving.errors import MEDIA_TYPE
-from serving.score import LONGEST_SOURCE, MOST_PROTOTYPES
+from serving.score import LONGEST_SOURCE, MOST_PROTOTYPES, override
+from serving.threshold.change import Change
 
 REASONS = {
     400: "The body is not what its media type says",
@@ -126,10 +127,27 @@ class Answered(_Exact):
     bundle: str
 
 
+class Override(_Exact):
+    """Who set the threshold that is in force, in the place of the calibrated one."""
+
+    calibrated: float
+    who: str
+    why: str
+    at: datetime
+
+    @classmethod
+    def of(cls, change: Change | None) -> Self | None:
+        """What is said of a change that is in force."""
+        return None if change is None else cls.model_validate(override(change))
+
+
 class FullVerdict(Verdict):
     """The answer to `?detail=full`."""
 
     threshold: float
+    override: Annotated[
+        Override | None, Field(description="Null: the calibrated threshold is in force")
+    ]
     p_value: Annotated[float, Field(gt=0, le=1)]
     severity: Annotated[float, Field(ge=0, le=1)]
     contributions: Annotated[dict[str, Contribution], Field(description="By sensor name")]

@@ -21,6 +21,7 @@ from serving.detectors import Served
 from serving.errors import invalid
 from serving.requests import media_type, parse_json, read_body
 from serving.scoring import Origin, Scoring
+from serving.threshold.change import Change
 
 ONE_WINDOW_BYTES = 1024 * 1024
 """More than any window of sensor values needs; it is read on the event loop."""
@@ -202,6 +203,7 @@ def detail(
         "score": float(verdicts.score_B[0]),
         "status": status(verdicts.anomaly_B[0]),
         "threshold": detector.threshold.value,
+        "override": None if served.change is None else override(served.change),
         "p_value": float(verdicts.p_value_B[0]),
         "severity": float(verdicts.severity_B[0]),
         "contributions": contributions,
@@ -213,6 +215,11 @@ def detail(
     if prototypes:
         answer["nearest_normal"] = nearest_normal(detector, window_TF, prototypes)
     return answer
+
+
+def override(change: Change) -> dict[str, Any]:
+    """Who set the threshold that is in force, in the place of which."""
+    return {name: getattr(change, name) for name in ("calibrated", "who", "why", "at")}
 
 
 def nearest_normal(detector: Detector, window_TF: FloatArray, count: int) -> list[dict[str, Any]]:

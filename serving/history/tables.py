@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest revision that this version of the service knows."""
 VERSION_TABLE = "kizashi_history"
 
@@ -258,6 +258,25 @@ annotations = Table(
     Column("at", BigInteger, nullable=False),
     Column("who", Text, nullable=False),
     Index("annotations_of_source", "source_id", "start"),
+)
+
+thresholds = Table(
+    "thresholds",
+    metadata,
+    _identity(),
+    Column("followed", Text, nullable=False),  # what the service follows, KIZASHI_MODEL_URI
+    Column("at", BigInteger, nullable=False),
+    Column("event", String(12), nullable=False),  # set, undone, replaced
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("bundle", String(64), nullable=False),
+    Column("value", Double),
+    Column("calibrated", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("request_id", Text),
+    Index("thresholds_newest", "followed", "id"),
+    sqlite_autoincrement=True,
 )
 
 leases = Table(

@@ -80,7 +80,7 @@ def test_full_detail_says_everything(client: TestClient, press_line: Bundle) -> 
     answer = client.post("/anomaly?detail=full", json=sent).json()
     assert set(answer) == {
         *("score", "status", "threshold", "p_value", "severity", "contributions"),
-        *("data_quality", "model", "source", "timestamp"),
+        *("data_quality", "model", "source", "timestamp", "override"),
     }
     assert answer["threshold"] == press_line.detector.threshold.value
     assert answer["source"] == "press-01"
