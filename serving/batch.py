@@ -15,7 +15,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from itertools import chain
 
 from starlette.requests import ClientDisconnect
@@ -50,13 +49,15 @@ class BatchEndpoint:
         origin = Origin("batch", scope["state"]["request_id"])
         limit = self._stream_limit if sent.streams else self._limit
         job = Judging(self._scoring, served, origin, self._stream_limit)
-        with closing(job):
+        try:
             opening = job.open(sent, charset, wanted)
             async for block, last in read_blocks(scope, receive, limit, BLOCK_BYTES):
                 steps = chain(opening, job.feed(block), job.finish() if last else ())
                 await self._work_off(steps, receive if last else None)
                 opening = iter(())
             await self._answer(job, (*served.headers, *content(wanted, job.size)), send)
+        finally:  # giving the disk back takes a moment when there was much on it
+            await asyncio.to_thread(job.close)
 
     async def _work_off(self, steps: Iterator[None], receive: Receive | None) -> None:
         """Do the steps in a thread, a turn at a time; once the body has been received, give up
