@@ -5,9 +5,12 @@
 # Without KIZASHI_ALLOW_ANONYMOUS=true it does not start before there is a key: README.md shows how to make one.
 # BASE_IMAGE may be any image with Python 3.11 or newer and its venv module.
 ARG BASE_IMAGE=python:3.12-slim
+# serving-all.txt brings PostgreSQL for the history, and Arrow and Parquet for batches.
+ARG REQUIREMENTS=serving.txt
 
 FROM ${BASE_IMAGE} AS builder
-COPY requirements/serving.txt /tmp/serving.txt
+ARG REQUIREMENTS
+COPY requirements/${REQUIREMENTS} /tmp/serving.txt
 RUN python -m venv --without-pip /opt/kizashi \
     && python -m venv /tmp/pip \
     && /tmp/pip/bin/python -m pip --python /opt/kizashi/bin/python install --no-cache-dir \

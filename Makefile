@@ -134,8 +134,9 @@ COMPILE = "$(UV)" pip compile --quiet --universal --python-version 3.11 --genera
 
 lock: | $(OWN_UV) ## Recompile requirements/ from pyproject.toml (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) pyproject.toml --output-file requirements/serving.txt
-	$(COMPILE) pyproject.toml --extra train --constraints requirements/serving.txt --output-file requirements/train.txt
-	$(COMPILE) pyproject.toml --extra train --extra dev --constraints requirements/train.txt --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra arrow --extra postgres --constraints requirements/serving.txt --output-file requirements/serving-all.txt
+	$(COMPILE) pyproject.toml --extra train --constraints requirements/serving-all.txt --output-file requirements/train.txt
+	$(COMPILE) pyproject.toml --extra train --extra postgres --extra dev --constraints requirements/train.txt --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra train --extra bench --constraints requirements/train.txt --output-file requirements/bench.txt
 	echo uv==$(UV_VERSION) | $(COMPILE) - --output-file requirements/uv.txt
 	$(COMPILE) --no-annotate $(PEERS)/arrow.in --constraints requirements/train.txt --output-file $(PEERS)/arrow.txt
