@@ -118,7 +118,10 @@ def make_command(overrides: Sequence[str]) -> str:
     stated = [
         re.sub("^python=.*", "python=PYTHON", one) for one in overrides if not one.startswith(aside)
     ]
-    return COMMAND + (f" OPTIONS={shlex.quote(shlex.join(stated))}" if stated else "")
+    options = shlex.join(stated)
+    plain = not set(options) & set('"\\$`')
+    given = f'"{options}"' if plain else shlex.quote(options)
+    return f"{COMMAND} OPTIONS={given}" if options else COMMAND
 
 
 def machine() -> Iterator[Figure]:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bench.serving.__main__ import make_command
 from bench.serving.environments import Environments, NotBuilt
 from bench.serving.formats import FORMATS
 from bench.serving.model import simulated_rows
@@ -119,3 +120,17 @@ def test_new_figures_replace_those_of_their_measures_alone(tmp_path: Path) -> No
 def test_the_simulation_repeats_itself_and_seeds_differ() -> None:
     np.testing.assert_array_equal(simulated_rows(50, 4), simulated_rows(50, 4))
     assert not np.array_equal(simulated_rows(50, 4), simulated_rows(50, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "command"),
+    [
+        (["out=/here", "work=/there", "measure=[swap]"], "make bench-serving"),
+        (
+            ["python=/mine/python", "peers=[]"],
+            "make bench-serving OPTIONS=\"python=PYTHON 'peers=[]'\"",
+        ),
+    ],
+)
+def test_the_command_that_is_stated_is_one_for_a_shell(overrides: list[str], command: str) -> None:
+    assert make_command(overrides) == command
