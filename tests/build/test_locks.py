@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PEERS = "../bench/serving/environments"
 PEER_LOCKS = [f"{PEERS}/{name}" for name in ("arrow", "bentoml", "litserve", "mlflow", "mlserver")]
-LOCKS = ["serving", "train", "dev", "bench", "uv", *PEER_LOCKS]
+LOCKS = ["serving", "serving-all", "train", "dev", "bench", "uv", *PEER_LOCKS]
 # What a serving host must not need: each brings a training library or hundreds of megabytes.
 TRAINING_ONLY = {"dvc", "hydra-core", "mlflow", "pandas", "pyarrow", "pytorch-lightning", "torch"}
 
@@ -27,7 +27,9 @@ def pins(lock: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_names_no_address_and_no_path(lock: str) -> None:
-    own = re.compile(r"kizashi \(pyproject\.toml\)|-[cr] (requirements/(serving|train)\.txt|-)$")
+    own = re.compile(
+        r"kizashi \(pyproject\.toml\)|-[cr] (requirements/(serving|serving-all|train)\.txt|-)$"
+    )
     for line in text(lock).splitlines():
         rest = own.sub("", line)
         assert "://" not in rest and "/" not in rest, line
@@ -42,7 +44,8 @@ def test_every_pin_of_a_lock_has_a_hash(lock: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("smaller", "larger"), [("serving", "train"), ("train", "dev"), ("train", "bench")]
+    ("smaller", "larger"),
+    [("serving", "serving-all"), ("serving", "train"), ("train", "dev"), ("train", "bench")],
 )
 def test_a_larger_lock_has_the_versions_of_the_smaller(smaller: str, larger: str) -> None:
     inside, outside = pins(smaller), pins(larger)
