@@ -22,7 +22,8 @@ import msgspec
 
 from kizashi.errors import ConfigurationError, KizashiError, RegistryUnreachable
 from kizashi.registry import DEFAULT_NAME, ModelVersion, Registry
-from serving.cache import INCOMING, Cache, Refused, Status, now
+from serving.cache import INCOMING, Cache, Refused, Status, Versions, now
+from serving.catalogue import Catalogue
 from serving.follower_lock import take_lock
 from serving.logs import hidden, log_config
 from serving.settings import SQLITE, Settings, read_settings
@@ -49,6 +50,8 @@ class RegistrySource:
         self._decides = unpinned is not None  # between an alias and a stage, as notes tell
         self._found: ModelVersion
         self._notes: tuple[str, float, list[str]] | None = None
+        named = re.match("models:/([^/@]+)", uri)
+        self._catalogue = Catalogue(tracking_uri, named[1]) if named else None
 
     def resolve(self) -> Target:
         store = self.registry.uri.removeprefix(SQLITE)
@@ -76,6 +79,11 @@ class RegistrySource:
         notes = self.registry.notes()
         self._notes = (found, time.monotonic(), notes)
         return notes
+
+    def versions(self) -> Versions | None:
+        if self._catalogue is None:
+            return None
+        return self._catalogue.look(self._found.version)
 
 
 class Follower:
@@ -115,7 +123,20 @@ class Follower:
             since=now(),
             refusals=self._refusals,
         )
-        return self._say(status)
+        said = self._say(status)
+        if problem is None:
+            self._list_versions()
+        return said
+
+    def _list_versions(self) -> None:
+        """Leave what there is to choose from where the pages find it; it serves nobody to know why
+        that failed, as the next look tries again."""
+        try:
+            versions = self.source.versions()
+            if versions is not None and versions != self.cache.versions():
+                self.cache.write_versions(versions)
+        except (KizashiError, OSError) as error:
+            log.debug("the versions cannot be listed: %s", error)
 
     def _follow(self, target: Target) -> Refused | None:
         """Serve `target`; the refusal if it must not be served."""

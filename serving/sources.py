@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from kizashi.runtime.bundle import bundle_hash
+from serving.cache import Versions
 
 Reach = Literal["reachable", "unreachable", "not used"]
 
@@ -36,6 +37,10 @@ class Source(Protocol):
     def notes(self) -> list[str]:
         """What people should know about where models come from."""
 
+    def versions(self) -> Versions | None:
+        """All versions there are, where there are several; None while nothing new is to be said.
+        Raises KizashiError."""
+
 
 class FolderSource:
     """One bundle folder; replacing what is in it is a promotion."""
@@ -54,3 +59,6 @@ class FolderSource:
 
     def notes(self) -> list[str]:
         return []
+
+    def versions(self) -> Versions | None:
+        return None

@@ -72,6 +72,16 @@ class ModelVersion:
     source: str
     run_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    created: int = field(default=0, compare=False)
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run that made a version: its experiment, and the last value of each metric."""
+
+    experiment: str
+    metrics: Mapping[str, float]
 
 
 class Registry:
@@ -99,6 +109,16 @@ class Registry:
     def versions(self) -> list[ModelVersion]:
         """Every version, oldest first."""
         return [self._described(found) for found in self._search(f"name='{self.name}'")]
+
+    def aliases(self) -> dict[str, str]:
+        """The version that each alias names."""
+        model = self._ask(lambda: self._client.get_registered_model(self.name))
+        return {alias: str(version) for alias, version in dict(model.aliases or {}).items()}
+
+    def run(self, run_id: str) -> Run:
+        """One run; raises RegistryError for one that was deleted."""
+        found = self._ask(lambda: self._client.get_run(run_id))
+        return Run(str(found.info.experiment_id), dict(found.data.metrics))
 
     def find(self, bundle_hash: str) -> ModelVersion | None:
         """The version that holds the bundle with this hash."""
@@ -341,6 +361,7 @@ class Registry:
             source=str(found.source),
             run_id=found.run_id or None,
             tags=dict(found.tags or {}),
+            created=int(found.creation_timestamp or 0),
         )
 
     def _ask(self, question: Callable[[], T]) -> T:
