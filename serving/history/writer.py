@@ -123,9 +123,13 @@ class Writer:
         while not (self._closed and not self._queue):
             self._wake.wait(LAG_SECONDS)
             self._wake.clear()
-            while self._queue:
+            # What comes meanwhile is left for the next time, or a steady stream would be written
+            # row by row; an anomaly among it has set `_wake` again.
+            left = len(self._queue)
+            while left:
                 self._writing = True
-                group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
+                group = [self._queue.popleft() for _ in range(min(GROUP, left))]
+                left -= len(group)
                 done = self._write(group) or self._try_again(group)
                 self._writing = False
                 if not done:
