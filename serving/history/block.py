@@ -23,6 +23,7 @@ from serving.history.record import (
     time_of,
 )
 from serving.history.tables import ANOMALY, ARRIVAL, MISSING, OUT_OF_RANGE
+from serving.scoring import Origin
 
 _encode = msgspec.json.Encoder().encode
 
@@ -47,7 +48,7 @@ class Block:
     score_N: FloatArray
     flags_N: IntArray
     request_ids: Sequence[str]
-    protocol: str
+    origin: Origin
     batch: bool
     live: bool
     """Whether a named machine may have sent it just now: what nobody in particular sends as one
@@ -128,7 +129,7 @@ def _of_rows(rows: list[Row], name: str) -> Block:
         np.array([row.score for row in rows]),
         flags_N,
         [row.origin.request_id for row in rows],
-        rows[0].origin.protocol,
+        rows[0].origin,
         batch=False,
         live=True,
     )
@@ -158,7 +159,7 @@ def _of_batch(batch: Batch, name: str) -> Block:
         batch.score_N,
         flags_N,
         [batch.origin.request_id] * count,
-        batch.origin.protocol,
+        batch.origin,
         batch=True,
         live=batch.origin.source is not None,
     )

@@ -24,8 +24,9 @@ from serving.history.tables import (
     verdicts,
 )
 
-PIECE = 5000
-"""Rows in one transaction: an anomaly that comes meanwhile waits for no more than these."""
+PIECE = 1000
+"""Rows of a source in one transaction: an anomaly that comes meanwhile waits for these, some tens
+of milliseconds with ten sources."""
 GIGABYTE = 1024**3
 SPARE = 0.95
 """Of the size allowed so much stays, or every few rows the oldest would have to be looked for."""

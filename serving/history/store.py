@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, case, insert, select, update
 
 from serving.alarms.rules import Rules
 from serving.alarms.watch import Watch
@@ -18,6 +18,7 @@ from serving.history.database import Database, insert_rows
 from serving.history.quality import Quality
 from serving.history.record import MICROSECONDS, BoolArray, Record
 from serving.history.tables import LATE, STUCK, batches, models, sources, verdicts
+from serving.scoring import Origin
 
 Kept = Literal["anomalies", "full"]
 COLUMNS = (
@@ -36,6 +37,7 @@ COLUMNS = (
     "position",
 )
 INTERVAL_WEIGHT = 0.1
+OPEN_BATCHES = 100
 
 # Statements are made once: to make one takes longer than to run it.
 _FIND = select(sources).where(sources.c.name == bindparam("at_name")).with_for_update()
@@ -47,6 +49,16 @@ _ADVANCE = (
 )
 
 
+class Summary(NamedTuple):
+    """What is known of a batch that may go on; holding its origin keeps the origin's id its own."""
+
+    origin: Origin
+    id: int
+    before: int
+    rows: int
+    score_sum: float
+
+
 class Store:
     """Writes groups; remembers ids that are committed, as they never change."""
 
@@ -54,6 +66,7 @@ class Store:
         self.database = database
         self.rules = rules
         self.kept = kept
+        self.summaries: dict[int, Summary] = {}
         self._models: dict[tuple[str, str, str, float], int] = {}
 
     def write(self, records: Sequence[Record]) -> None:
@@ -62,11 +75,21 @@ class Store:
         by_source = blocks_of(records)
         found: dict[tuple[str, str, str, float], int] = {}
         rows: list[tuple[Any, ...]] = []
+        summaries: dict[int, Summary] = {}
         with self.database.write() as connection:
             for name in sorted(by_source):
-                _Source(connection, self, name, by_source[name], found, rows).write()
+                _Source(connection, self, name, by_source[name], found, rows, summaries).write()
             insert_rows(connection, verdicts, COLUMNS, rows)
         self._models |= found
+        self._remember(summaries)
+
+    def _remember(self, summaries: dict[int, Summary]) -> None:
+        """Keep the last batches: pieces of one follow each other closely."""
+        for key, summary in summaries.items():
+            self.summaries.pop(key, None)
+            self.summaries[key] = summary
+        while len(self.summaries) > OPEN_BATCHES:
+            del self.summaries[next(iter(self.summaries))]
 
     def model_id(
         self, connection: Connection, served: Served, found: dict[tuple[str, str, str, float], int]
@@ -104,6 +127,8 @@ class _Source:
     found: dict[tuple[str, str, str, float], int]
     rows: list[tuple[Any, ...]]
     """Verdicts of all sources, which are inserted together."""
+    summaries: dict[int, Summary]
+    """Batches of this transaction, which the store believes in once it is committed."""
 
     def write(self) -> None:
         state = self._state()
@@ -185,7 +210,7 @@ class _Source:
     def _verdicts(
         self, source_id: int, model_id: int, block: Block, severities: list[float | None]
     ) -> None:
-        batch_id = self._batch(source_id, model_id, block) if block.batch else None
+        batch = self._batch(source_id, model_id, block) if block.batch else None
         anomaly_N = block.anomaly_N
         everything = not block.batch or self.store.kept == "full"
         self.rows += [
@@ -201,8 +226,8 @@ class _Source:
                 block.request_ids[index],
                 severities[index],
                 _json(block, index),
-                batch_id,
-                index if block.batch else None,
+                None if batch is None else batch.id,
+                None if batch is None else batch.before + index,
             )
             for index, (time, arrived, score, p_value, flags, values) in enumerate(
                 zip(
@@ -218,24 +243,46 @@ class _Source:
             if everything or anomaly_N[index]
         ]
 
-    def _batch(self, source_id: int, model_id: int, block: Block) -> int:
-        made = self.connection.execute(
-            insert(batches),
-            {
+    def _batch(self, source_id: int, model_id: int, block: Block) -> Summary:
+        """The batch's row. A large one comes in pieces, each of the same origin: its summary grows
+        with them, and says how many rows were before this piece."""
+        key = id(block.origin)
+        known = self.summaries.get(key) or self.store.summaries.get(key)
+        count, anomalies = len(block.score_N), int(np.count_nonzero(block.anomaly_N))
+        total, highest = float(block.score_N.sum()), float(block.score_N.max())
+        if known is None:
+            values = {
                 "source_id": source_id,
                 "time": int(block.time_N[0]),
                 "arrived": int(block.arrived_N[0]),
                 "model_id": model_id,
-                "protocol": block.protocol,
+                "protocol": block.origin.protocol,
                 "request_id": block.request_ids[0],
-                "rows": len(block.score_N),
-                "anomalies": int(np.count_nonzero(block.anomaly_N)),
-                "score_mean": float(block.score_N.mean()),
-                "score_max": float(block.score_N.max()),
-            },
-        )
-        assert made.inserted_primary_key is not None
-        return int(made.inserted_primary_key[0])
+                "rows": count,
+                "anomalies": anomalies,
+                "score_mean": total / count,
+                "score_max": highest,
+            }
+            made = self.connection.execute(insert(batches), values)
+            assert made.inserted_primary_key is not None
+            summary = Summary(block.origin, int(made.inserted_primary_key[0]), 0, count, total)
+        else:
+            summary = known._replace(
+                before=known.rows, rows=known.rows + count, score_sum=known.score_sum + total
+            )
+            highest_yet = case((batches.c.score_max > highest, batches.c.score_max), else_=highest)
+            self.connection.execute(
+                update(batches)
+                .where(batches.c.id == summary.id)
+                .values(
+                    rows=summary.rows,
+                    anomalies=batches.c.anomalies + anomalies,
+                    score_mean=summary.score_sum / summary.rows,
+                    score_max=highest_yet,
+                )
+            )
+        self.summaries[key] = summary
+        return summary
 
 
 def _advance(

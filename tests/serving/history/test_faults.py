@@ -131,6 +131,25 @@ def test_what_waits_is_written_before_the_service_ends(
     assert count(database, verdicts) == 50
 
 
+def test_a_reader_of_events_does_not_keep_a_service_from_ending(
+    service: Callable[..., Any], tmp_path: Path
+) -> None:
+    with service(f"sqlite:///{tmp_path}/history.db") as running:
+        with running.connect() as reader:
+            reader.sendall(b"GET /api/events HTTP/1.1\r\nHost: here\r\n\r\n")
+            told = b""
+            while b"event: hello" not in told:
+                told += reader.recv(4096)
+            assert anomaly(running) == 200
+            while b"event: rows" not in told:
+                told += reader.recv(4096)
+            running.process.send_signal(signal.SIGTERM)
+            while piece := reader.recv(4096):  # to the end of the stream, not of the connection
+                told += piece
+        assert told.endswith(b"0\r\n\r\n")
+        assert running.process.wait(30) in (0, -signal.SIGTERM)
+
+
 def test_a_full_disk_is_answered_with_503_and_forgotten_when_there_is_room(
     service: Callable[..., Any], tmp_path: Path, open_database: Callable[[str], Database]
 ) -> None:

@@ -184,6 +184,18 @@ def test_a_batch_is_one_summary_and_its_anomalies(
     assert all(one.detail for one in kept)
 
 
+def test_a_batch_that_comes_in_pieces_is_one_summary(
+    store: Store, database: Database, served: Served
+) -> None:
+    first = batch(served, [NORMAL_ROW, ANOMALOUS_ROW])
+    second = first._replace(arrived=START + 0.1)
+    store.write([first, second])
+    store.write([batch(served, [NORMAL_ROW, ANOMALOUS_ROW])._replace(origin=first.origin)])
+    (summary,) = rows_of(database, batches)
+    assert (summary.rows, summary.anomalies, summary.score_mean) == (6, 3, (3.5 + 0.01) / 2)
+    assert [one.position for one in rows_of(database, verdicts)] == [1, 3, 5]
+
+
 def test_every_row_of_a_batch_is_kept_where_that_is_asked_for(
     database: Database, rules: Rules, served: Served
 ) -> None:
