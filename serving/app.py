@@ -156,7 +156,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if history is not None:
         await asyncio.to_thread(history.start)
         events.end_with_the_process()
-        app.state.counts.queue("history", lambda: history.writer.depth)
+        history.count_in(app.state.counts)
     desk: Desk = app.state.threshold
     await asyncio.to_thread(desk.look)
     threads = ThreadPoolExecutor(thread_name_prefix="work")

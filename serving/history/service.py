@@ -14,6 +14,8 @@ from serving.history.retention import Retention
 from serving.history.store import Kept, Store
 from serving.history.upkeep import Upkeep
 from serving.history.writer import Writer
+from serving.metrics.counts import Counts
+from serving.metrics.families import HISTORY_FAILING, HISTORY_ROWS
 from serving.settings import Settings
 
 UPKEEP_SECONDS = 2.0
@@ -53,6 +55,16 @@ class History:
         )
         rules = read_rules(settings.alarm_rules)
         return cls(Database(url), rules, settings.record, retention)
+
+    def count_in(self, counts: Counts) -> None:
+        """Let the worker's metrics tell of the writer."""
+        writer = self.writer
+        counts.queue("history", lambda: writer.depth)
+        counts.read(
+            HISTORY_ROWS,
+            lambda: [(("written",), writer.written), (("dropped",), writer.dropped)],
+        )
+        counts.read(HISTORY_FAILING, lambda: [((), float(writer.problem is not None))])
 
     def start(self) -> None:
         """Begin to write, and to look after what time alone changes.

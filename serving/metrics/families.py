@@ -85,6 +85,18 @@ REGISTRY = Family(
     over="min",
 )
 QUEUE = Family("kizashi_queue_depth", "gauge", "What waits in a queue.", ("queue",))
+HISTORY_ROWS = Family(
+    "kizashi_history_rows_total",
+    "counter",
+    "Rows that were committed to the history, or dropped because it could not keep up.",
+    ("outcome",),
+)
+HISTORY_FAILING = Family(
+    "kizashi_history_failing",
+    "gauge",
+    "1 while the history cannot be written, and anomalies are answered with 503.",
+    over="max",
+)
 LAG = Family(
     "kizashi_event_loop_lag_seconds",
     "histogram",
@@ -116,6 +128,8 @@ FAMILIES = (
     REFUSED,
     REGISTRY,
     QUEUE,
+    HISTORY_ROWS,
+    HISTORY_FAILING,
     LAG,
     WORKERS,
     READY,
