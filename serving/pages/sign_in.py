@@ -25,7 +25,7 @@ from serving.access import (
 )
 from serving.errors import Forbidden, MalformedBody, Unauthenticated
 from serving.keys.held import HeldKeys
-from serving.pages.routes import asked_locale, page, remember
+from serving.pages.frame import asked_locale, page
 from serving.requests import read_body
 
 THIRTY_DAYS = 30 * 86_400
@@ -120,9 +120,7 @@ def _sign_in_page(
     locale = asked_locale(request)
     above = "../" * (path_within(request.scope).count("/") - 1)
     context = {"root": above, "after": after, "said": said, "again": again}
-    response = page(request, "sign_in.html", locale, context, status)
-    remember(response, request, locale)
-    return response
+    return page(request, "sign_in.html", locale, context, status)
 
 
 def _from_elsewhere(headers: Headers) -> bool:

@@ -100,16 +100,8 @@ def _figures(threshold: Threshold) -> dict[str, str]:
     return figures
 
 
-def page_data(locale: Locale, served: Served | None) -> dict[str, Any]:
-    """What the scripts of the page need, as JSON in the page; `model` is null without a model."""
-    return {
-        "language": locale.language,
-        "texts": locale.under("js"),
-        "model": None if served is None else _model(served),
-    }
-
-
-def _model(served: Served) -> dict[str, Any]:
+def model_data(served: Served) -> dict[str, Any]:
+    """What the scripts of a page need of the served model."""
     detector = served.detector
     return {
         "name": served.name,
@@ -136,3 +128,12 @@ def _limits(sensor: Sensor) -> str:
 def _entry(value: float) -> str:
     """A reading as it would be typed: six significant digits, no thousands separator."""
     return np.format_float_positional(float(f"{value:.6g}"), trim="-")
+
+
+def example_rows(served: Served) -> list[dict[str, float]]:
+    """The bundle's normal example as a client would send it, a reading for each sensor's name."""
+    names = served.detector.contract.names
+    return [
+        {name: float(_entry(float(value))) for name, value in zip(names, row, strict=True)}
+        for row in served.bundle.example
+    ]

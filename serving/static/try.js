@@ -1,4 +1,4 @@
-// The first page: the state of the service on top, a row, a file.
+// The page to try things on: the state of the service on top, a row, a file.
 
 import { byId, html } from "./dom.js";
 import { startFile } from "./file.js";

@@ -26,3 +26,17 @@ export function percent(share, digits = 3) {
 export function withUnit(value, unit) {
   return unit ? `${number(value)} ${unit}` : number(value);
 }
+
+/** An address of the service, seen from this page. */
+export function address(path) {
+  return page.root + path;
+}
+
+/** The page of one source. A name of dots alone would be taken for a step up. */
+export function sourceAddress(name, query = "") {
+  const path = /^\.{1,2}$/.test(name) ? "" : encodeURIComponent(name);
+  const asked = new URLSearchParams(query);
+  if (path === "") asked.set("name", name);
+  const text = asked.toString();
+  return address(`sources/${path}${text ? `?${text}` : ""}`);
+}

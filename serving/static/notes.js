@@ -1,0 +1,66 @@
+// Notes beside a source's time: list, add, delete.
+
+import { act, remove } from "./api.js";
+import { whoWords } from "./alarm.js";
+import { guarded } from "./acting.js";
+import { moment } from "./clock.js";
+import { byId, html } from "./dom.js";
+import { page, t } from "./words.js";
+
+/** Make the form work; `changed` is called after a note was added or deleted, `suggested()` gives the
+ * time that a new note is about. */
+export function startNotes(changed, suggested) {
+  const [start, end, text] = [byId("note-start"), byId("note-end"), byId("note-text")];
+  const wrong = byId("note-wrong");
+  if (!page.may_operate) {
+    for (const field of byId("note-form").elements) field.disabled = true;
+  }
+  const suggest = () => {
+    if (text.value === "" && document.activeElement !== start) start.value = local(suggested());
+  };
+  byId("note-form").addEventListener("focusin", () => start.value === "" && suggest());
+  byId("note-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const note = { source: page.source, start: told(start.value), end: end.value ? told(end.value) : null, text: text.value.trim() };
+    wrong.textContent = "";
+    if (note.end !== null && note.end < note.start) {
+      wrong.textContent = t("notes.backwards");
+      return;
+    }
+    try {
+      await act("api/annotations", note);
+      text.value = end.value = "";
+    } catch (error) {
+      wrong.textContent = error.message;
+    }
+    changed();
+  });
+  return suggest;
+}
+
+/** Show the notes of what is on the screen. */
+export function showNotes(notes, changed) {
+  byId("notes-none").hidden = notes.length > 0;
+  byId("notes").replaceChildren(...notes.map((note) => {
+    const drop = async () => {
+      try {
+        await remove(`api/annotations/${note.id}`);
+      } catch (error) {
+        byId("note-wrong").textContent = error.message;
+      }
+      changed();
+    };
+    const when = [note.start, ...(note.end ? [note.end] : [])].map((time) => moment(Date.parse(time), true)).join(" – ");
+    return html("li", {}, html("span", {}, html("strong", {}, when), ` ${note.text} `, html("span", { class: "about" }, whoWords(note.who))),
+      guarded({ click: drop, "aria-label": `${t("notes.delete")}: ${note.text}` }, t("notes.delete")));
+  }));
+}
+
+/** A time as an input of the kind `datetime-local` has it. */
+function local(time) {
+  return new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
+function told(value) {
+  return new Date(value).toISOString();
+}

@@ -1,0 +1,237 @@
+// The drawing of a trail: the score with its threshold and alarms on top, a row for each sensor
+// below, all over one axis of time. Drawn by Plotly, which the page loads as `Plotly`.
+
+import { kindWord } from "./alarm.js";
+import { page, t } from "./words.js";
+import { width } from "./trail.js";
+
+const LEFT = 64;
+const RIGHT = 14;
+const TOP = 30;
+const BOTTOM = 40;
+const SCORE = 230;
+const SENSOR = 112;
+const GAP = 30;
+const LOGARITHMIC_FROM = 6; // thresholds; above it a linear axis would flatten the normal rows
+const NAMED_SPANS = 12;
+const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, locale: page.language };
+
+/** Plotly knows no zones: it is given times as the reader's clock shows them. */
+function shown(time) {
+  return time - new Date(time).getTimezoneOffset() * 60_000;
+}
+
+function unshown(text) {
+  const told = typeof text === "number" ? text : Date.parse(`${String(text).replace(" ", "T").slice(0, 23)}Z`);
+  return told + new Date(told).getTimezoneOffset() * 60_000;
+}
+
+/** Plotly reads some markup in its texts; names are no markup. */
+function plain(text) {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+function colours() {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name) => style.getPropertyValue(`--${name}`).trim();
+  return { ink: of("ink"), quiet: of("quiet"), edge: of("edge"), panel: of("panel"), score: of("bar"), anomaly: of("anomaly"), warn: of("warn"), accent: of("accent"), limit: of("limit") };
+}
+
+function registerLanguage() {
+  const names = (options, count, step) => Array.from({ length: count }, (_, index) =>
+    new Intl.DateTimeFormat(page.language, { ...options, timeZone: "UTC" }).format(Date.UTC(2023, 0, 1) + index * step * 86_400_000));
+  const months = (month) => Array.from({ length: 12 }, (_, index) =>
+    new Intl.DateTimeFormat(page.language, { month, timeZone: "UTC" }).format(Date.UTC(2023, index, 15)));
+  window.Plotly.register({
+    moduleType: "locale",
+    name: page.language,
+    dictionary: {},
+    format: {
+      days: names({ weekday: "long" }, 7, 1),
+      shortDays: names({ weekday: "short" }, 7, 1),
+      months: months("long"),
+      shortMonths: months("short"),
+      periods: ["AM", "PM"],
+      date: page.language === "ja" ? "%Y/%m/%d" : "%d %b %Y",
+    },
+  });
+}
+
+/** How axes of time are labelled: what is the same everywhere is said once, below. */
+const TICKS = page.language === "ja"
+  ? [[[null, 60_000], "%H:%M:%S\n%-m月%-d日"], [[60_000, 86_400_000], "%H:%M\n%-m月%-d日"], [[86_400_000, 2_000_000_000], "%-m月%-d日\n%Y年"], [[2_000_000_000, null], "%Y年%-m月"]]
+  : [[[null, 60_000], "%H:%M:%S\n%-d %b"], [[60_000, 86_400_000], "%H:%M\n%-d %b"], [[86_400_000, 2_000_000_000], "%-d %b\n%Y"], [[2_000_000_000, null], "%b %Y"]];
+
+/** A drawing in `element`; `zoomed(start, end)` is called when the reader zooms with the pointer. */
+export function makeTrend(element, zoomed) {
+  let [view, drawn] = [[0, 1], false];
+
+  async function draw(trail, start, end, sensors) {
+    view = [start, end];
+    if (!drawn) registerLanguage();
+    const { data, layout } = figure(trail, start, end, sensors, element.clientWidth);
+    element.parentElement.style.setProperty("--chart-height", `${layout.height}px`);
+    await window.Plotly.react(element, data, layout, CONFIG);
+    if (!drawn) element.on("plotly_relayout", relayout);
+    drawn = true;
+  }
+  function relayout(change) {
+    const [low, high] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+    if (low !== undefined && high !== undefined) zoomed(unshown(low), unshown(high));
+  }
+  /** The time at a place on the screen, null beside the drawing. */
+  function timeAt(clientX) {
+    const box = element.getBoundingClientRect();
+    const share = (clientX - box.left - LEFT) / (box.width - LEFT - RIGHT);
+    return share < 0 || share > 1 ? null : view[0] + share * (view[1] - view[0]);
+  }
+  /** Pixels from the drawing's left edge, null for a time that is not shown. */
+  function placeOf(time) {
+    const share = (time - view[0]) / (view[1] - view[0]);
+    return share < 0 || share > 1 ? null : LEFT + share * (element.clientWidth - LEFT - RIGHT);
+  }
+  return { draw, timeAt, placeOf };
+}
+
+function figure(trail, start, end, sensors, room) {
+  const colour = colours();
+  const height = TOP + SCORE + sensors.length * (SENSOR + GAP) + BOTTOM;
+  const inner = height - TOP - BOTTOM;
+  const half = width(trail) / 2;
+  const times = trail.time.map((time) => shown(time + half));
+  const base = { type: "scatter", mode: "lines", x: times, hoverinfo: "skip", showlegend: false, connectgaps: false };
+  const layout = {
+    width: room,
+    height,
+    margin: { l: LEFT, r: RIGHT, t: TOP, b: BOTTOM },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour.quiet },
+    showlegend: false,
+    hovermode: false,
+    // A finger that moves over the drawing scrolls the page; there are buttons to zoom.
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+    xaxis: {
+      type: "date", range: [shown(start), shown(end)], anchor: sensors.length ? `y${sensors.length + 1}` : "y", gridcolor: colour.edge, zeroline: false,
+      nticks: Math.max(3, Math.floor(room / 110)),
+      tickformatstops: TICKS.map(([range, value]) => ({ dtickrange: range, value })),
+    },
+    shapes: [],
+    annotations: [],
+  };
+  const rowOf = (index) => {
+    const top = index === 0 ? 0 : SCORE + GAP + (index - 1) * (SENSOR + GAP);
+    const tall = index === 0 ? SCORE : SENSOR;
+    return [1 - (top + tall) / inner, 1 - top / inner];
+  };
+  const title = (index, text, sub) => layout.annotations.push({
+    xref: "paper", x: 0, xanchor: "left", yref: "paper", y: rowOf(index)[1], yanchor: "bottom", showarrow: false, align: "left",
+    text: `<b>${plain(text)}</b>${sub ? ` ${plain(sub)}` : ""}`, font: { size: 13, color: colour.ink },
+  });
+  const data = scoreTraces(trail, times, base, colour, start, end);
+  const { axis, top } = scoreAxis(trail, colour);
+  layout.yaxis = { ...axis, domain: rowOf(0), fixedrange: true };
+  title(0, t("score"), trail.resolution === "raw" ? "" : t("source.highest"));
+  const threshold = trail.thresholds.at(-1);
+  if (threshold) {
+    layout.annotations.push({
+      xref: "paper", x: 1, xanchor: "right", yref: "y", y: axis.type === "log" ? Math.log10(threshold.value) : threshold.value, yanchor: "bottom", showarrow: false,
+      text: `<b>${t("threshold")}</b>`, font: { color: colour.ink }, bgcolor: colour.panel, opacity: 0.9,
+    });
+  }
+  sensors.forEach((place, index) => {
+    const sensor = trail.sensors[place];
+    data.push(...sensorTraces(sensor, times, base, colour, `y${index + 2}`, trail));
+    layout[`yaxis${index + 2}`] = {
+      domain: rowOf(index + 1), fixedrange: true, gridcolor: colour.edge, zeroline: false, nticks: 4, exponentformat: "power",
+    };
+    title(index + 1, sensor.name, sensor.unit ? `(${sensor.unit})` : "");
+  });
+  layout.shapes.push(...spanShapes(trail, start, end, colour), ...noteShapes(trail, colour));
+  layout.annotations.push(...spanNames(trail, start, end, colour, rowOf(0)[1]), ...noteNames(trail, start, end, colour));
+  return { data, layout, top };
+}
+
+function scoreAxis(trail, colour) {
+  const limit = Math.max(0, ...trail.thresholds.map((one) => one.value));
+  const highest = trail.score.reduce((most, score) => Math.max(most, score), limit);
+  const shared = { gridcolor: colour.edge, zeroline: false, exponentformat: "power" };
+  if (limit > 0 && highest > LOGARITHMIC_FROM * limit) {
+    const least = trail.score.reduce((less, score) => (score > 0 ? Math.min(less, score) : less), limit);
+    const bottom = Math.max(least * 0.8, limit / 1000);
+    return { axis: { ...shared, type: "log", range: [Math.log10(bottom), Math.log10(highest * 1.4)], dtick: 1 }, top: highest };
+  }
+  return { axis: { ...shared, type: "linear", range: [0, highest * 1.12 || 1], nticks: 6 }, top: highest };
+}
+
+function scoreTraces(trail, times, base, colour, start, end) {
+  const anomalous = trail.anomalies.flatMap((count, index) => (count > 0 ? [index] : []));
+  const limits = trail.thresholds.map((one) => [Math.max(Date.parse(one.start), start), one.value]);
+  if (limits.length) limits.push([end, limits.at(-1)[1]]);
+  return [
+    ...(trail.mean ? [{ ...base, y: trail.mean, line: { color: colour.score, width: 1, dash: "dot" } }] : []),
+    { ...base, y: trail.score, line: { color: colour.score, width: 1.75 }, mode: trail.time.length < 3 ? "lines+markers" : "lines" },
+    { ...base, x: limits.map(([time]) => shown(time)), y: limits.map(([, value]) => value), line: { color: colour.limit, width: 2, dash: "dash", shape: "hv" } },
+    { ...base, mode: "markers", x: anomalous.map((index) => times[index]), y: anomalous.map((index) => trail.score[index]), marker: { color: colour.anomaly, size: 7, symbol: "triangle-up" } },
+  ];
+}
+
+function sensorTraces(sensor, times, base, colour, yaxis, trail) {
+  const here = { ...base, yaxis };
+  const traces = [];
+  if (sensor.low && sensor.high) {
+    traces.push({ ...here, y: sensor.high, line: { width: 0 } });
+    traces.push({ ...here, y: sensor.low, line: { width: 0 }, fill: "tonexty", fillcolor: translucent(colour.score, 0.3) });
+  }
+  traces.push({ ...here, y: sensor.values, line: { color: colour.score, width: 1.5 }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
+  if (sensor.expected?.some((value) => value !== null)) {
+    traces.push({ ...here, y: sensor.expected, mode: "lines+markers", line: { color: colour.accent, width: 1.5, dash: "dot" }, marker: { color: colour.accent, size: 5, symbol: "circle-open" } });
+  }
+  return traces;
+}
+
+function translucent(colour, opacity) {
+  const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
+  return `rgba(${red},${green},${blue},${opacity})`;
+}
+
+function spanShapes(trail, start, end, colour) {
+  return trail.spans.map((span) => {
+    const own = span.kind === "anomaly" ? colour.anomaly : colour.warn;
+    return {
+      type: "rect", layer: "below", xref: "x", yref: "paper", y0: 0, y1: 1,
+      x0: shown(Math.max(Date.parse(span.began), start)), x1: shown(span.ended === null ? end : Math.min(Date.parse(span.ended), end)),
+      fillcolor: own, opacity: 0.16, line: { width: 1, color: own },
+    };
+  });
+}
+
+function spanNames(trail, start, end, colour, top) {
+  const visible = trail.spans.filter((span) => (span.ended === null || Date.parse(span.ended) > start) && Date.parse(span.began) < end);
+  if (visible.length > NAMED_SPANS) return [];
+  return visible.map((span) => ({
+    xref: "x", x: shown(Math.max(Date.parse(span.began), start)), xanchor: "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
+    text: `▲ ${plain(kindWord(span.kind))}`, font: { size: 11, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
+  }));
+}
+
+function noteShapes(trail, colour) {
+  return trail.annotations.map((note) => {
+    const [x0, x1] = [shown(Date.parse(note.start)), shown(Date.parse(note.end ?? note.start))];
+    const line = { color: colour.accent, width: 1.5, dash: "dot" };
+    if (x0 === x1) return { type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, x0, x1, line };
+    return { type: "rect", layer: "below", xref: "x", yref: "paper", y0: 0, y1: 1, x0, x1, fillcolor: colour.accent, opacity: 0.12, line };
+  });
+}
+
+function noteNames(trail, start, end, colour) {
+  return trail.annotations.flatMap((note, index) => {
+    const at = Math.max(Date.parse(note.start), start);
+    if (at > end || Date.parse(note.end ?? note.start) < start) return [];
+    const text = note.text.length > 24 ? `${note.text.slice(0, 23)}…` : note.text;
+    return [{
+      xref: "x", x: shown(at), xanchor: at - start > 0.7 * (end - start) ? "right" : "left", yref: "y domain", y: 0.82 - 0.13 * (index % 4), yanchor: "bottom", showarrow: false,
+      text: `✎ ${plain(text)}`, font: { size: 11, color: colour.accent }, bgcolor: colour.panel, opacity: 0.92,
+    }];
+  });
+}
