@@ -14,6 +14,7 @@ from fastapi.templating import Jinja2Templates
 from serving import security
 from serving.keys.key import RANK
 from serving.pages.locale import LOCALES, Locale, choose
+from serving.pages.numbers import short
 
 SERVING = Path(__file__).parent.parent
 LANGUAGE_COOKIE = "kizashi_lang"
@@ -21,7 +22,13 @@ ONE_YEAR = 365 * 86_400
 
 HEADERS = {**security.PAGES, "Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
 
-PLACES = {"overview": "", "alarms": "alarms", "try": "try"}
+PLACES = {
+    "overview": "",
+    "alarms": "alarms",
+    "threshold": "threshold",
+    "models": "models",
+    "try": "try",
+}
 """The navigation: the name of each page and its address below the root, in their order."""
 
 templates = Jinja2Templates(directory=SERVING / "templates")
@@ -51,6 +58,7 @@ def page(
         "places": PLACES,
         "place": "",
         "root": "",
+        "by_hand": _by_hand(request),
         "signed_in": getattr(request.state, "signed_in", False),
     }
     response = templates.TemplateResponse(
@@ -69,6 +77,18 @@ def script_data(request: Request, locale: Locale, root: str = "", **more: Any) -
         "may_operate": may_operate(request),
         "history": request.app.state.history is not None,
         **more,
+    }
+
+
+def _by_hand(request: Request) -> dict[str, str] | None:
+    """What every page says of a threshold that was set by hand; None where none was."""
+    served = request.app.state.detectors.current
+    if served is None or served.change is None:
+        return None
+    return {
+        "value": short(served.detector.threshold.value),
+        "calibrated": short(served.calibrated),
+        "who": served.change.who,
     }
 
 

@@ -191,7 +191,7 @@ function explain(answer) {
   const daily = sides.every((side) => side.false_alarms_a_day !== null);
   const rows = [
     row(t("threshold"), (side) => number(side.value)),
-    row(t(daily ? "decide.false_a_day" : "decide.false_of_1000"), (side) => [
+    row(daily ? t("decide.false_a_day") : t("decide.false_of_1000"), (side) => [
       amount(daily ? side.false_alarms_a_day : 1000 * side.calibration.share),
       about(side.calibration.by_tail
         ? t("decide.by_tail", { rows: number(side.calibration.rows) })
@@ -278,12 +278,12 @@ async function apply(event) {
   }
   comment.removeAttribute("aria-invalid");
   const body = { bundle: data.bundle, value: looked, comment: comment.value.trim() };
-  await decide(() => act("api/threshold", body), "decide.applied");
+  await decide(() => act("api/threshold", body), "applied");
   if (data.value === looked) comment.value = "";
 }
 
 function undo() {
-  return decide(() => remove(`api/threshold?bundle=${data.bundle}`), "decide.undone");
+  return decide(() => remove(`api/threshold?bundle=${data.bundle}`), "undone");
 }
 
 async function decide(send, done) {
@@ -291,11 +291,11 @@ async function decide(send, done) {
   byId("apply").setAttribute("aria-busy", "true");
   try {
     take(await send());
-    said.textContent = t(data.shared ? `${done}.shared` : `${done}.here`);
+    said.textContent = t(`decide.done.${done}.${data.shared ? "shared" : "here"}`);
     byId("problem").replaceChildren();
     show(data.value);
   } catch (error) {
-    said.textContent = error.message;
+    said.textContent = error.status === 409 ? t("decide.overtaken") : error.message;
     if (error.status === 409) refresh();
   } finally {
     byId("apply").removeAttribute("aria-busy");

@@ -1,46 +1,8 @@
 // The page to try things on: the state of the service on top, a row, a file.
 
-import { byId, html } from "./dom.js";
 import { startFile } from "./file.js";
 import { startRow } from "./row.js";
-import { watchReadiness } from "./state.js";
-import { model, page, t } from "./words.js";
+import { startStanding } from "./standing.js";
 
-const SECONDS = 5;
-
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const style = { dateStyle: "long", timeStyle: "short" };
-  time.textContent = new Intl.DateTimeFormat(page.language, style).format(new Date(time.dateTime));
-}
-
-const row = startRow();
-startFile(row);
-
-let shown = "";
-watchReadiness(SECONDS, (ready, body) => {
-  const serving = body.model ?? {};
-  const changed = ready && serving.bundle !== undefined && serving.bundle !== model.bundle;
-  const notes = ready === null ? [] : (body.notes ?? []);
-  const detail = ready === false && body.reason ? [body.reason] : [];
-  const state = { true: notes.length ? "notes" : "ready", false: "not_ready", null: "lost" }[ready];
-  const said = JSON.stringify([state, changed && serving, notes, detail]);
-  if (said === shown) return; // an unchanged note is not read out again
-  shown = said;
-  byId("state").dataset.state = state;
-  byId("state-word").textContent = t(`state.${state}`);
-  byId("notes").replaceChildren(
-    ...(changed ? [replaced(serving)] : []),
-    ...[...detail, ...notes].map((note) => html("p", { class: "note" }, note)),
-  );
-});
-
-function replaced({ name, version }) {
-  const reload = () => location.reload();
-  return html(
-    "p",
-    { class: "note" },
-    t("state.changed", { name, version }),
-    " ",
-    html("button", { type: "button", click: reload }, t("state.reload")),
-  );
-}
+startFile(startRow());
+startStanding();
