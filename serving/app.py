@@ -41,6 +41,7 @@ from serving.security import SecurityHeaders
 from serving.settings import Settings
 from serving.threshold import api as threshold_api
 from serving.threshold.desk import Desk
+from serving.whole_bodies import WholeBodies
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI's own would ask OpenTelemetry at every request whether anybody listens, which takes a
@@ -89,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     # A layer that is added later stands further out: a request passes them from the bottom up.
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(WholeBodies)
     app.add_middleware(FastRoad, endpoint=one_window)
     if history is not None:
         app.add_middleware(Kept)

@@ -265,6 +265,7 @@ def install(app: FastAPI) -> None:
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
                     _secure(operation, needed(method.upper(), path))
+                    _read(operation)
                     _retype(operation["responses"])
             for name in ("HTTPValidationError", "ValidationError"):
                 document["components"]["schemas"].pop(name, None)
@@ -289,6 +290,16 @@ def _secure(operation: dict[str, Any], scope: str | None) -> None:
         responses.setdefault(str(code), known)
     if scope != "score":
         responses["403"]["description"] += f"; the scope {scope} is needed"
+
+
+def _read(operation: dict[str, Any]) -> None:
+    """Declare what is answered to a body that cannot be read, written as its other errors are."""
+    responses = operation["responses"]
+    if "requestBody" in operation and "422" in responses:
+        for code in (400, 413):
+            content = copy.deepcopy(responses["422"]["content"])
+            known = {"description": REASONS[code], "content": content}
+            responses.setdefault(str(code), known)
 
 
 def _retype(responses: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from serving.history.asked import (
     AnySource,
     Before,
     End,
+    Id,
     Kept,
     Limit,
     Start,
@@ -231,7 +232,7 @@ def occurrences(
     summary="One of them, and all that happened to it",
     responses=problems(404, 422, 500, 503),
 )
-def occurrence(history: Kept, occurrence_id: int) -> OccurrenceDetail:
+def occurrence(history: Kept, occurrence_id: Id) -> OccurrenceDetail:
     """With its audit, newest first."""
     with history.database.read() as connection:
         found = queries.one_occurrence(connection, occurrence_id)
@@ -245,7 +246,7 @@ def occurrence(history: Kept, occurrence_id: int) -> OccurrenceDetail:
     summary="It was a true, or a false alarm",
     responses=problems(404, 422, 500, 503),
 )
-def label(history: Kept, request: Request, occurrence_id: int, body: Label) -> Occurrence:
+def label(history: Kept, request: Request, occurrence_id: Id, body: Label) -> Occurrence:
     """Kept for training: its rows are examples of an anomaly, or of what is normal."""
     by = By(now(), body.comment, who(request), request.state.request_id)
     with history.database.write() as connection:
@@ -302,7 +303,7 @@ def annotate(history: Kept, request: Request, body: Note) -> Annotation:
     status_code=204,
     responses=problems(404, 422, 500, 503),
 )
-def remove_annotation(history: Kept, annotation_id: int) -> None:
+def remove_annotation(history: Kept, annotation_id: Id) -> None:
     """For good."""
     with history.database.write() as connection:
         mine = annotations.c.id == annotation_id

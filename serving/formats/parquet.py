@@ -85,3 +85,4 @@ class ParquetWriter:
 
     def close(self) -> None:
         self._held = []
+        self._file.is_open = False  # or its end would be written when nobody waits for it

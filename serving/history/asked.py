@@ -3,7 +3,7 @@
 import time
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from pydantic import AwareDatetime
 
 from serving.errors import HistoryUnavailable, invalid
@@ -18,7 +18,10 @@ SourceName = Annotated[str, Query(min_length=1, max_length=200, description="A s
 AnySource = Annotated[str | None, Query(min_length=1, max_length=200, description="A source")]
 Start = Annotated[AwareDatetime | None, Query(description="RFC 3339, with its zone")]
 End = Annotated[AwareDatetime | None, Query(description="RFC 3339; now, if it is left out")]
-Before = Annotated[int | None, Query(ge=1, description="`next` of the page before")]
+LARGEST_ID = 2**63 - 1
+"""Of a database's integers."""
+Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+Before = Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 
 

@@ -23,6 +23,9 @@ _CHANGED = ("rows", "anomalies", "score_sum", "score_max", "sensors")
 _CHANGE = _CHANGE.values({name: bindparam(name) for name in _CHANGED})
 _INSERT = insert(trends)
 
+SUMMED = 1e290
+"""What is beyond it counts as this in a sum: sums stay finite, however many rows there are."""
+
 
 class Part(NamedTuple):
     """What a trend tells of some rows."""
@@ -66,7 +69,7 @@ def sensors_of(values_NF: FloatArray) -> FloatArray:
     return np.stack(
         [
             there_NF.sum(axis=0),
-            np.where(there_NF, values_NF, 0.0).sum(axis=0),
+            np.where(there_NF, values_NF, 0.0).clip(-SUMMED, SUMMED).sum(axis=0),
             np.where(there_NF, values_NF, np.inf).min(axis=0),
             np.where(there_NF, values_NF, -np.inf).max(axis=0),
         ]
@@ -101,7 +104,7 @@ def _part(score_N: FloatArray, anomaly_N: BoolArray, values_NF: FloatArray) -> P
     return Part(
         len(score_N),
         int(np.count_nonzero(anomaly_N)),
-        float(score_N.sum()),
+        float(score_N.clip(None, SUMMED).sum()),
         float(score_N.max()),
         sensors_of(values_NF),
     )

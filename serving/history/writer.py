@@ -161,7 +161,7 @@ class Writer:
             log.exception("history: what cannot be written")
             if len(group) > 1:
                 return self._one_by_one(group)
-            self._settle(group, HistoryUnavailable(f"unexpected: {error!r}"))
+            self._settle(group, HistoryUnavailable("the log has the reason"))
             self.dropped += _rows(group)
             return True
         if self.problem is not None:

@@ -1,0 +1,67 @@
+"""Requests made from the OpenAPI document, as it has them and as it does not."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from schemathesis import Case, GenerationMode, openapi
+from schemathesis.core import NotSet
+
+from tests.serving.faults.asking import Asker, Sent, examples
+
+WITHOUT_END = "/api/events"
+"""A stream: its bad requests are asked in the tests of events."""
+
+
+def sent(case: Case) -> Sent:
+    """The request of a case, with whatever it has turned into bytes."""
+    path = case.path
+    for name, value in case.path_parameters.items():
+        path = path.replace("{" + name + "}", str(value))
+    query = urlencode(case.query or {}, doseq=True, errors="replace")
+    headers = [(_header(name), _header(value)) for name, value in (case.headers or {}).items()]
+    body = b"" if isinstance(case.body, NotSet) else _body(case.body)
+    if body and case.media_type:
+        headers.append((b"content-type", case.media_type.encode()))
+    return Sent(case.method, f"{path}?{query}" if query else path, body, headers)
+
+
+def _header(value: Any) -> bytes:
+    # uvicorn's parser refuses these before the application hears of them.
+    text = str(value).encode("utf-8", "replace").lower() if value is not None else b""
+    return text.translate(None, b"\r\n\0")
+
+
+def _body(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace")
+    return json.dumps(value).encode()
+
+
+def test_whatever_the_document_makes_is_answered_as_promised(
+    asker: Asker, subtests: pytest.Subtests
+) -> None:
+    document = openapi.from_dict(asker.app.openapi())
+    for found in document.get_all_operations():
+        operation = found.ok()
+        if operation.path == WITHOUT_END:
+            continue
+        for mode in GenerationMode:
+            if mode is GenerationMode.NEGATIVE and not _can_be_wrong(operation):
+                continue
+
+            @examples(20 if operation.body else 8)
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def try_it(case: Case) -> None:
+                asker.check(sent(case), "from the OpenAPI document")
+
+            with subtests.test(operation.label, mode=mode.value):
+                try_it()
+
+
+def _can_be_wrong(operation: Any) -> bool:
+    return bool(operation.body or operation.query or operation.path_parameters)
