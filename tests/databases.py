@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -52,6 +53,19 @@ class Postgres:
 
     def stop(self) -> None:
         self._control("stop", "-m", "immediate")
+
+    def freeze(self) -> None:
+        """Let it hang: connections stay, and nothing answers on them."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        first = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for pid in (first, *map(int, children)):
+            os.kill(pid, number)
 
     def new_database(self) -> str:
         """The address of a database that nobody has used."""

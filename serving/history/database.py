@@ -59,6 +59,7 @@ class Database:
         self.sqlite = url.get_backend_name() == "sqlite"
         self._engine: Engine | None = None
         self._current = False
+        self._reason: str | None = None
         self._lock = threading.Lock()
 
     @contextmanager
@@ -97,14 +98,25 @@ class Database:
         try:
             connection = self._ready().connect()
         except (SQLAlchemyError, OSError, ImportError) as error:
-            raise unavailable(error) from error
+            raise self._unavailable(error) from error
         try:
             yield connection
+            self._reason = None
         except SQLAlchemyError as error:
             connection.invalidate()  # what failed once may have left anything behind
-            raise unavailable(error) from error
+            raise self._unavailable(error) from error
         finally:
             connection.close()
+
+    def _unavailable(self, error: Exception) -> HistoryUnavailable:
+        """The error for clients. The reason is for the log, which is told it once: it has hosts and
+        users in it."""
+        told = str(getattr(error, "orig", None) or error).strip().splitlines()
+        reason = told[0] if told else type(error).__name__
+        if reason != self._reason:
+            log.error("the history cannot be reached: %s", reason)
+        self._reason = reason
+        return HistoryUnavailable("the history cannot be reached; the service's log says why")
 
     def _ready(self) -> Engine:
         with self._lock:
@@ -175,13 +187,6 @@ def _revision(engine: Engine) -> str | None:
         finally:
             connection.rollback()
     return None if found is None else str(found)
-
-
-def unavailable(error: Exception) -> HistoryUnavailable:
-    """The error for clients, with the reason for the log as its cause."""
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()
-    log.debug("history", exc_info=error)
-    return HistoryUnavailable(f"the history cannot be reached: {(reason or ['?'])[0][:200]}")
 
 
 def insert_rows(

@@ -38,12 +38,18 @@ RULES = "default: {warm_up: {seconds: 0}}\n"
 def service(press_line: Bundle, tmp_path: Path) -> Callable[..., Any]:
     """A service over the press line's bundle and a database."""
 
-    def made(address: str, name: str = "one") -> Any:
+    def made(address: str, name: str = "one", workers: int = 1) -> Any:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
         rules = folder / "rules.yaml"
-        return running(press_line.folder, folder, database_url=address, alarm_rules=rules)
+        return running(
+            press_line.folder,
+            folder,
+            database_url=address,
+            alarm_rules=rules,
+            workers=workers,
+        )
 
     return made
 
@@ -202,6 +208,37 @@ def kept_ids_of_all(database: Database) -> list[str]:
     with database.read() as connection:
         query = select(verdicts.c.request_id).where(verdicts.c.flags.op("&")(ANOMALY) == ANOMALY)
         return list(connection.execute(query).scalars())
+
+
+def test_a_database_that_hangs_is_answered_with_503_until_it_answers_again(
+    service: Callable[..., Any], own_postgres: Postgres
+) -> None:
+    with service(own_postgres.new_database()) as running:
+        assert anomaly(running) == 200
+        own_postgres.freeze()
+        try:
+            assert anomaly(running) == 503
+            assert normal(running) == 200
+        finally:
+            own_postgres.thaw()
+        wait_until(lambda: anomaly(running) == 200)
+
+
+def test_the_workers_of_a_service_share_a_file(
+    service: Callable[..., Any], tmp_path: Path, open_database: Callable[[str], Database]
+) -> None:
+    address = f"sqlite:///{tmp_path}/history.db"
+    with service(address, workers=2) as running:
+        threads = [
+            threading.Thread(target=lambda: [anomaly(running) for _ in range(15)]) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    database = open_database(address)
+    assert count(database, verdicts) == 60
+    assert count(database, occurrences) == count(database, outbox) == 1
 
 
 def test_a_service_starts_and_answers_what_is_normal_without_its_database(
