@@ -7,6 +7,7 @@ from itertools import groupby
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from kizashi.errors import KizashiError
 from kizashi.runtime.detector import Verdicts
@@ -61,9 +62,10 @@ class Block:
         anomaly_N: BoolArray = (self.flags_N & ANOMALY) != 0
         return anomaly_N
 
-    def p_values(self) -> list[float]:
-        """Of each row."""
-        return [float(one) for one in self.served.detector.calibration.p_value(self.score_N)]
+    def p_values(self, kept: npt.NDArray[np.intp]) -> list[float]:
+        """Of these rows."""
+        calibration = self.served.detector.calibration
+        return [float(one) for one in calibration.p_value(self.score_N[kept])]
 
     def severities(self) -> list[float | None]:
         """Of each anomaly; None of normal rows."""
@@ -75,9 +77,9 @@ class Block:
                 found[index] = severity
         return found
 
-    def values(self) -> Iterator[str]:
-        """Each row as JSON; a missing value is null."""
-        return (_encode(row).decode() for row in self.values_NF.tolist())
+    def values(self, kept: npt.NDArray[np.intp]) -> Iterator[str]:
+        """These rows as JSON; a missing value is null."""
+        return (_encode(row).decode() for row in self.values_NF[kept].tolist())
 
     def sensor(self, index: int) -> tuple[str, float] | None:
         """The sensor that contributes most to this anomaly, and its share."""

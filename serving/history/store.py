@@ -211,8 +211,11 @@ class _Source:
         self, source_id: int, model_id: int, block: Block, severities: list[float | None]
     ) -> None:
         batch = self._batch(source_id, model_id, block) if block.batch else None
-        anomaly_N = block.anomaly_N
         everything = not block.batch or self.store.kept == "full"
+        count = len(block.score_N)
+        kept = np.arange(count) if everything else np.flatnonzero(block.anomaly_N)
+        if not len(kept):
+            return
         self.rows += [
             (
                 source_id,
@@ -229,18 +232,16 @@ class _Source:
                 None if batch is None else batch.id,
                 None if batch is None else batch.before + index,
             )
-            for index, (time, arrived, score, p_value, flags, values) in enumerate(
-                zip(
-                    block.time_N.tolist(),
-                    block.arrived_N.tolist(),
-                    block.score_N.tolist(),
-                    block.p_values(),
-                    block.flags_N.tolist(),
-                    block.values(),
-                    strict=True,
-                )
+            for index, time, arrived, score, p_value, flags, values in zip(
+                kept.tolist(),
+                block.time_N[kept].tolist(),
+                block.arrived_N[kept].tolist(),
+                block.score_N[kept].tolist(),
+                block.p_values(kept),
+                block.flags_N[kept].tolist(),
+                block.values(kept),
+                strict=True,
             )
-            if everything or anomaly_N[index]
         ]
 
     def _batch(self, source_id: int, model_id: int, block: Block) -> Summary:
