@@ -14,6 +14,7 @@ from serving.detectors import Detectors, Served
 from serving.errors import HistoryUnavailable
 from serving.history.service import History
 from serving.history.tables import sources
+from serving.pages.charts import own_styles
 from serving.pages.frame import asked_locale, page, script_data
 from serving.pages.trying import waiting
 from serving.pages.view import example_rows
@@ -54,7 +55,7 @@ def one_source(request: Request, name: str) -> Response:
         "name": name,
         "kept": request.app.state.history is not None,
         "known": known,
-        "operates": True,
+        "own_styles": own_styles(),
     }
     return page(request, "source.html", locale, shown, 200 if known else 404)
 

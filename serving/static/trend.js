@@ -16,14 +16,9 @@ const LOGARITHMIC_FROM = 6; // thresholds; above it a linear axis would flatten 
 const NAMED_SPANS = 12;
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, locale: page.language };
 
-/** Plotly knows no zones: it is given times as the reader's clock shows them. */
-function shown(time) {
-  return time - new Date(time).getTimezoneOffset() * 60_000;
-}
-
-function unshown(text) {
-  const told = typeof text === "number" ? text : Date.parse(`${String(text).replace(" ", "T").slice(0, 23)}Z`);
-  return told + new Date(told).getTimezoneOffset() * 60_000;
+/** Plotly takes milliseconds, shows them by the reader's clock, and tells times as that clock does. */
+function toldBy(text) {
+  return typeof text === "number" ? text : new Date(String(text).replace(" ", "T").slice(0, 23)).getTime();
 }
 
 /** Plotly reads some markup in its texts; names are no markup. */
@@ -52,7 +47,9 @@ function registerLanguage() {
       months: months("long"),
       shortMonths: months("short"),
       periods: ["AM", "PM"],
-      date: page.language === "ja" ? "%Y/%m/%d" : "%d %b %Y",
+      date: "%Y/%m/%d",
+      decimal: ".",
+      thousands: ",",
     },
   });
 }
@@ -68,7 +65,7 @@ export function makeTrend(element, zoomed) {
 
   async function draw(trail, start, end, sensors) {
     view = [start, end];
-    if (!drawn) registerLanguage();
+    if (!drawn && page.language !== "en") registerLanguage();
     const { data, layout } = figure(trail, start, end, sensors, element.clientWidth);
     element.parentElement.style.setProperty("--chart-height", `${layout.height}px`);
     await window.Plotly.react(element, data, layout, CONFIG);
@@ -77,7 +74,7 @@ export function makeTrend(element, zoomed) {
   }
   function relayout(change) {
     const [low, high] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
-    if (low !== undefined && high !== undefined) zoomed(unshown(low), unshown(high));
+    if (low !== undefined && high !== undefined) zoomed(toldBy(low), toldBy(high));
   }
   /** The time at a place on the screen, null beside the drawing. */
   function timeAt(clientX) {
@@ -98,7 +95,7 @@ function figure(trail, start, end, sensors, room) {
   const height = TOP + SCORE + sensors.length * (SENSOR + GAP) + BOTTOM;
   const inner = height - TOP - BOTTOM;
   const half = width(trail) / 2;
-  const times = trail.time.map((time) => shown(time + half));
+  const times = trail.time.map((time) => time + half);
   const base = { type: "scatter", mode: "lines", x: times, hoverinfo: "skip", showlegend: false, connectgaps: false };
   const layout = {
     width: room,
@@ -112,7 +109,7 @@ function figure(trail, start, end, sensors, room) {
     // A finger that moves over the drawing scrolls the page; there are buttons to zoom.
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     xaxis: {
-      type: "date", range: [shown(start), shown(end)], anchor: sensors.length ? `y${sensors.length + 1}` : "y", gridcolor: colour.edge, zeroline: false,
+      type: "date", range: [start, end], anchor: sensors.length ? `y${sensors.length + 1}` : "y", gridcolor: colour.edge, zeroline: false,
       nticks: Math.max(3, Math.floor(room / 110)),
       tickformatstops: TICKS.map(([range, value]) => ({ dtickrange: range, value })),
     },
@@ -126,7 +123,7 @@ function figure(trail, start, end, sensors, room) {
   };
   const title = (index, text, sub) => layout.annotations.push({
     xref: "paper", x: 0, xanchor: "left", yref: "paper", y: rowOf(index)[1], yanchor: "bottom", showarrow: false, align: "left",
-    text: `<b>${plain(text)}</b>${sub ? ` ${plain(sub)}` : ""}`, font: { size: 13, color: colour.ink },
+    text: plain(sub ? `${text} ${sub}` : text), font: { size: 13, weight: 650, color: colour.ink },
   });
   const data = scoreTraces(trail, times, base, colour, start, end);
   const { axis, top } = scoreAxis(trail, colour);
@@ -136,7 +133,7 @@ function figure(trail, start, end, sensors, room) {
   if (threshold) {
     layout.annotations.push({
       xref: "paper", x: 1, xanchor: "right", yref: "y", y: axis.type === "log" ? Math.log10(threshold.value) : threshold.value, yanchor: "bottom", showarrow: false,
-      text: `<b>${t("threshold")}</b>`, font: { color: colour.ink }, bgcolor: colour.panel, opacity: 0.9,
+      text: plain(t("threshold")), font: { weight: 650, color: colour.ink }, bgcolor: colour.panel, opacity: 0.9,
     });
   }
   sensors.forEach((place, index) => {
@@ -171,7 +168,7 @@ function scoreTraces(trail, times, base, colour, start, end) {
   return [
     ...(trail.mean ? [{ ...base, y: trail.mean, line: { color: colour.score, width: 1, dash: "dot" } }] : []),
     { ...base, y: trail.score, line: { color: colour.score, width: 1.75 }, mode: trail.time.length < 3 ? "lines+markers" : "lines" },
-    { ...base, x: limits.map(([time]) => shown(time)), y: limits.map(([, value]) => value), line: { color: colour.limit, width: 2, dash: "dash", shape: "hv" } },
+    { ...base, x: limits.map(([time]) => time), y: limits.map(([, value]) => value), line: { color: colour.limit, width: 2, dash: "dash", shape: "hv" } },
     { ...base, mode: "markers", x: anomalous.map((index) => times[index]), y: anomalous.map((index) => trail.score[index]), marker: { color: colour.anomaly, size: 7, symbol: "triangle-up" } },
   ];
 }
@@ -200,7 +197,7 @@ function spanShapes(trail, start, end, colour) {
     const own = span.kind === "anomaly" ? colour.anomaly : colour.warn;
     return {
       type: "rect", layer: "below", xref: "x", yref: "paper", y0: 0, y1: 1,
-      x0: shown(Math.max(Date.parse(span.began), start)), x1: shown(span.ended === null ? end : Math.min(Date.parse(span.ended), end)),
+      x0: Math.max(Date.parse(span.began), start), x1: span.ended === null ? end : Math.min(Date.parse(span.ended), end),
       fillcolor: own, opacity: 0.16, line: { width: 1, color: own },
     };
   });
@@ -210,14 +207,14 @@ function spanNames(trail, start, end, colour, top) {
   const visible = trail.spans.filter((span) => (span.ended === null || Date.parse(span.ended) > start) && Date.parse(span.began) < end);
   if (visible.length > NAMED_SPANS) return [];
   return visible.map((span) => ({
-    xref: "x", x: shown(Math.max(Date.parse(span.began), start)), xanchor: "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
+    xref: "x", x: Math.max(Date.parse(span.began), start), xanchor: "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
     text: `▲ ${plain(kindWord(span.kind))}`, font: { size: 11, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
   }));
 }
 
 function noteShapes(trail, colour) {
   return trail.annotations.map((note) => {
-    const [x0, x1] = [shown(Date.parse(note.start)), shown(Date.parse(note.end ?? note.start))];
+    const [x0, x1] = [Date.parse(note.start), Date.parse(note.end ?? note.start)];
     const line = { color: colour.accent, width: 1.5, dash: "dot" };
     if (x0 === x1) return { type: "line", xref: "x", yref: "paper", y0: 0, y1: 1, x0, x1, line };
     return { type: "rect", layer: "below", xref: "x", yref: "paper", y0: 0, y1: 1, x0, x1, fillcolor: colour.accent, opacity: 0.12, line };
@@ -230,7 +227,7 @@ function noteNames(trail, start, end, colour) {
     if (at > end || Date.parse(note.end ?? note.start) < start) return [];
     const text = note.text.length > 24 ? `${note.text.slice(0, 23)}…` : note.text;
     return [{
-      xref: "x", x: shown(at), xanchor: at - start > 0.7 * (end - start) ? "right" : "left", yref: "y domain", y: 0.82 - 0.13 * (index % 4), yanchor: "bottom", showarrow: false,
+      xref: "x", x: at, xanchor: at - start > 0.7 * (end - start) ? "right" : "left", yref: "y domain", y: 0.82 - 0.13 * (index % 4), yanchor: "bottom", showarrow: false,
       text: `✎ ${plain(text)}`, font: { size: 11, color: colour.accent }, bgcolor: colour.panel, opacity: 0.92,
     }];
   });
