@@ -28,9 +28,10 @@ METRICS = {
     "labelled.recall": "share",
     "labelled.f1": "share",
     "holdout.false_alarm_rate": "percent",
-    "holdout.threshold": "number",
 }
 """Of all metrics those by which versions are compared, and how each is written."""
+EVALUATED = "holdout.threshold"
+"""The threshold of a version whose bundle is not in the cache."""
 MARKS = ("production", "candidate")
 DIRTY = ("true", "1", "yes")
 
@@ -128,8 +129,8 @@ def _row(cache: Cache, served: Served, found: Version, locale: Locale) -> Row:
             for name, how in METRICS.items()
             if name in found.metrics
         },
-        threshold="" if words is None else words.value,
-        rule=tags.get("threshold_rule", "") if words is None else words.rule,
+        threshold=_evaluated(found) if words is None else words.value,
+        rule=_rule(tags, locale) if words is None else words.rule,
         bundle=bundle[:SHOWN_HASH],
         kept=threshold is not None,
         data=(tags.get("data_hash") or tags.get("data_sha256", ""))[:SHOWN_HASH],
@@ -151,7 +152,15 @@ def _threshold(cache: Cache, bundle: str) -> Threshold | None:
         return None
 
 
+def _evaluated(found: Version) -> str:
+    return short(found.metrics[EVALUATED]) if EVALUATED in found.metrics else ""
+
+
+def _rule(tags: Mapping[str, str], locale: Locale) -> str:
+    rule = tags.get("threshold_rule", "")
+    words = locale.texts.get(f"rule.{rule}", rule)
+    return rule if "{" in words else words
+
+
 def _written(value: float, how: str) -> str:
-    if how == "share":
-        return f"{value:.3f}"
-    return percent(value) if how == "percent" else short(value)
+    return f"{value:.3f}" if how == "share" else percent(value)

@@ -1,7 +1,7 @@
 // The threshold page: move it, see what it would mean, and set it or take it back.
 
 import { act, read, remove } from "./api.js";
-import { exactly } from "./clock.js";
+import { exactly, moment } from "./clock.js";
 import { byId, html, svg } from "./dom.js";
 import { number, page, percent, sourceAddress, t } from "./words.js";
 
@@ -62,7 +62,7 @@ const rounded = (value) => Number(value.toPrecision(4));
 function show(value, from = "") {
   looked = from === "number" || from === "" ? value : rounded(value);
   if (from !== "number") {
-    field.value = String(looked);
+    field.value = String(rounded(looked));
     field.removeAttribute("aria-invalid");
     byId("number-wrong").textContent = "";
   }
@@ -146,6 +146,7 @@ function offer() {
   const same = looked === data.value;
   const wrong = field.hasAttribute("aria-invalid");
   byId("apply-value").textContent = same ? t("decide.unmoved") : `${number(data.value)} → ${number(looked)}`;
+  byId("apply-value").className = same ? "quiet" : "figure";
   byId("apply-button").disabled = same || wrong || !page.may_operate;
   byId("to-force").disabled = same;
   byId("to-calibrated").disabled = looked === data.calibrated;
@@ -257,7 +258,7 @@ function week(found, same) {
   ];
   return [
     html("h3", {}, t("decide.week.by_source")),
-    html("p", { class: "about" }, t("decide.week.span", { start: exactly(Date.parse(found.start)), end: exactly(Date.parse(found.end)) })),
+    html("p", { class: "about" }, t("decide.week.span", { start: moment(Date.parse(found.start)), end: moment(Date.parse(found.end)) })),
     html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": t("decide.week.by_source") },
       html("table", { class: "weeks" },
         html("thead", {}, html("tr", {}, ...head.map((name) => html("th", { scope: "col" }, name)))),
