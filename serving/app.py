@@ -93,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(WholeBodies)
     app.add_middleware(FastRoad, endpoint=one_window)
     if history is not None:
+        history.count_in(counts)
         app.add_middleware(Kept)
     app.add_middleware(
         Access,
@@ -158,7 +159,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if history is not None:
         await asyncio.to_thread(history.start)
         events.end_with_the_process()
-        history.count_in(app.state.counts)
     desk: Desk = app.state.threshold
     await asyncio.to_thread(desk.look)
     threads = ThreadPoolExecutor(thread_name_prefix="work")
