@@ -12,6 +12,7 @@ from kizashi.errors import ConfigurationError
 from serving import sagemaker
 from serving.access import loopback
 from serving.cache import Cache
+from serving.history.service import check_history
 from serving.keys.file import CREATE, KeyFile
 from serving.processes import serve
 from serving.settings import Settings, read_settings
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings()
         check_address(settings.host, settings.port)
         check_keys(settings)
+        check_history(settings)
         check_notifications(settings)
         if not only_check:
             Cache(settings.cache, settings.key).create()

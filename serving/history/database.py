@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,11 @@ def database_url(value: str, folder: Path) -> URL | None:
         raise ConfigurationError(f"KIZASHI_DATABASE_URL cannot be read; {WANTED}") from error
     backend = url.get_backend_name()
     if backend in ("postgresql", "postgres"):
+        if find_spec("psycopg") is None:
+            raise ConfigurationError(
+                "KIZASHI_DATABASE_URL names PostgreSQL, which needs an extra: "
+                "pip install 'kizashi[postgres]'"
+            )
         return url.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and url.database not in (None, "", ":memory:"):
         return url

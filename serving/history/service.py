@@ -23,6 +23,12 @@ UPKEEP_SECONDS = 2.0
 log = logging.getLogger(__name__)
 
 
+def check_history(settings: Settings) -> None:
+    """See whether the settings of history and alarms can be used; raises ConfigurationError."""
+    database_url(settings.database_url, settings.cache)
+    read_rules(settings.alarm_rules)
+
+
 class History:
     """Database, rules and writer; `observer` is the keeper of `Scoring`."""
 
