@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.templating import Jinja2Templates
 
 from serving import security
+from serving.history.asked import ANONYMOUS
 from serving.keys.key import RANK
 from serving.pages.locale import LOCALES, Locale, choose
 from serving.pages.numbers import short
@@ -58,7 +59,7 @@ def page(
         "places": PLACES,
         "place": "",
         "root": "",
-        "by_hand": _by_hand(request),
+        "by_hand": _by_hand(request, locale),
         "signed_in": getattr(request.state, "signed_in", False),
     }
     response = templates.TemplateResponse(
@@ -80,15 +81,16 @@ def script_data(request: Request, locale: Locale, root: str = "", **more: Any) -
     }
 
 
-def _by_hand(request: Request) -> dict[str, str] | None:
+def _by_hand(request: Request, locale: Locale) -> dict[str, str] | None:
     """What every page says of a threshold that was set by hand; None where none was."""
     served = request.app.state.detectors.current
     if served is None or served.change is None:
         return None
+    who = served.change.who
     return {
         "value": short(served.detector.threshold.value),
         "calibrated": short(served.calibrated),
-        "who": served.change.who,
+        "who": locale("who.anonymous") if who == ANONYMOUS else who,
     }
 
 

@@ -57,7 +57,9 @@ function written(text) {
 }
 
 /** Four significant digits, as a place that was pointed at has no more. */
-const rounded = (value) => Number(value.toPrecision(4));
+function rounded(value) {
+  return Number(value.toPrecision(4));
+}
 
 function show(value, from = "") {
   looked = from === "number" || from === "" ? value : rounded(value);
@@ -185,10 +187,13 @@ function complain(error) {
 function explain(answer) {
   const same = answer.value === inForce.value;
   const sides = same ? [inForce] : [inForce, answer];
-  const row = (name, shown) => html("tr", {}, html("th", { scope: "row" }, name), ...sides.map((side) => html("td", {}, ...[shown(side)].flat())));
+  const row = (name, shown) => html("tr", { role: "row" }, html("th", { scope: "row", role: "rowheader" }, name),
+    ...sides.map((side) => html("td", { role: "cell" }, ...[shown(side)].flat())));
   const about = (text) => html("span", { class: "about" }, text);
-  const head = html("tr", {}, html("td", {}), html("th", { scope: "col" }, t("decide.in_force")),
-    same ? null : html("th", { scope: "col" }, t("decide.looked")));
+  // The roles are said because a phone shows the rows as blocks, which takes them away.
+  const column = (name) => html("th", { scope: "col", role: "columnheader" }, name);
+  const head = html("tr", { role: "row" }, html("td", { role: "cell" }), column(t("decide.in_force")),
+    same ? null : column(t("decide.looked")));
   const daily = sides.every((side) => side.false_alarms_a_day !== null);
   const rows = [
     row(t("threshold"), (side) => number(side.value)),
@@ -207,12 +212,13 @@ function explain(answer) {
         about(t("decide.precision.of", { found: number(found.true_found), all: number(found.true_found + found.false_found) }))]),
       row(t("decide.recall"), ({ labelled: found }) => [share(found.recall),
         about(t("decide.recall.of", { found: number(found.true_found), all: number(found.true_rows) }))]),
-      row(t("decide.true_alarms"), ({ labelled: found }) => t("decide.alarms.of", { found: number(found.true_alarms_found), all: number(found.true_alarms) })),
-      row(t("decide.false_alarms"), ({ labelled: found }) => t("decide.alarms.of", { found: number(found.false_alarms_found), all: number(found.false_alarms) })),
     );
+    const alarms = (name, found, all) => row(name, (side) => t("decide.alarms.of", { found: number(side.labelled[found]), all: number(side.labelled[all]) }));
+    if (answer.labelled.true_alarms) rows.push(alarms(t("decide.true_alarms"), "true_alarms_found", "true_alarms"));
+    if (answer.labelled.false_alarms) rows.push(alarms(t("decide.false_alarms"), "false_alarms_found", "false_alarms"));
   }
   byId("meaning").replaceChildren(
-    html("table", { class: "compare" }, html("thead", {}, head), html("tbody", {}, ...rows)),
+    html("table", { class: "compare", role: "table" }, html("thead", {}, head), html("tbody", {}, ...rows)),
     ...warnings(answer),
     html("p", { class: "about" }, t("decide.rows_not_alarms")),
     answer.labelled ? html("p", { class: "about" }, t("decide.labelled.about")) : "",

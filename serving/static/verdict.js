@@ -28,7 +28,7 @@ export function showVerdict(verdict) {
     rarity(verdict),
     html("h3", {}, t(`contributions.${verdict.status}`)),
     ...contributions(parts, beyond),
-    ...(verdict.override ? [html("p", { class: "about" }, t("override", { who: verdict.override.who, calibrated: number(verdict.override.calibrated) }))] : []),
+    ...(verdict.override ? [html("p", { class: "about" }, t("override", { who: verdict.override.who === "anonymous" ? t("decide.anonymous") : verdict.override.who, calibrated: number(verdict.override.calibrated) }))] : []),
     html("p", { class: "about" }, t("judged_by", verdict.model)),
   );
   markHistogram(verdict.score);

@@ -19,6 +19,7 @@ from serving.history.tables import (
     OUT_OF_RANGE,
     labels,
     models,
+    occurrences,
     sources,
     trends,
     verdicts,
@@ -56,7 +57,7 @@ class SourceWeek:
 
 @dataclass(slots=True)
 class Labelled:
-    """Rows of alarms that somebody marked as true or as false, and those that would be anomalies;
+    """Rows of anomaly alarms that somebody marked as true or as false, and those that would be anomalies;
     the same of the alarms themselves, which have at least one such row."""
 
     true_rows: int = 0
@@ -138,7 +139,9 @@ def labelled(connection: Connection, bundle: str, value: float) -> Labelled:
     found = Labelled()
     known = select(models.c.id).where(models.c.bundle == bundle)
     above = verdicts.c.score > value * (1 + ROUNDING)
-    for label in connection.execute(select(labels)).all():
+    # Silence and bad data are not told by a score.
+    wanted = select(labels).join(occurrences, occurrences.c.id == labels.c.occurrence_id)
+    for label in connection.execute(wanted.where(occurrences.c.kind == "anomaly")).all():
         rows, hits = connection.execute(
             select(func.count(), func.sum(case((or_(above, _out_of_range()), 1), else_=0)))
             .where(verdicts.c.source_id == label.source_id)
