@@ -157,7 +157,7 @@ class Writer:
                 return self._one_by_one(group)
             self._failed(group, error)
             return False
-        except Exception as error:  # the writer must outlive what it cannot foresee
+        except Exception:  # the writer must outlive what it cannot foresee
             log.exception("history: what cannot be written")
             if len(group) > 1:
                 return self._one_by_one(group)
