@@ -59,10 +59,16 @@ def projection_network(projection_FF: npt.NDArray[np.float64]) -> bytes:
 
 
 def press_line_bundle(
-    folder: Path, *, seed: int = 0, alpha: float = 0.01, window_length: int = 1
+    folder: Path,
+    *,
+    seed: int = 0,
+    alpha: float = 0.01,
+    window_length: int = 1,
+    sensors: tuple[Sensor, ...] = PRESS_LINE,
 ) -> Bundle:
-    """A bundle for three sensors; another `seed` gives another hash and slightly other scores."""
-    rows_NF = press_line_rows(seed=seed)
+    """A bundle for three sensors; another `seed` gives another hash and slightly other scores. With
+    fewer `sensors` than that it has the first of them."""
+    rows_NF = press_line_rows(seed=seed)[:, : len(sensors)]
     scaler = StandardScaler().fit(rows_NF)
     _, _, directions = np.linalg.svd(scaler.transform(rows_NF), full_matrices=False)
     network = projection_network(np.outer(directions[0], directions[0]))
@@ -71,11 +77,12 @@ def press_line_bundle(
     scorer = ReconstructionError().fit(seen)
     scores = scorer.score(seen)
     detector = Detector(
-        contract=DataContract(PRESS_LINE, window_length),
+        contract=DataContract(sensors, window_length),
         scaler=scaler,
         network=OnnxNetwork(network),
         scorer=scorer,
         calibration=Calibration(scores),
         threshold=ConformalThreshold(alpha).fit(scores),
     )
-    return save_bundle(detector, network, np.tile(NORMAL_ROW, (window_length, 1)), folder)
+    example_TF = np.tile(NORMAL_ROW[: len(sensors)], (window_length, 1))
+    return save_bundle(detector, network, example_TF, folder)

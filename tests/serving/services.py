@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from serving.settings import variable
+
 START_SECONDS = 60.0
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -85,13 +87,16 @@ def total(found: Samples, name: str, **labels: str) -> float:
 
 
 @contextmanager
-def running(bundle: Path, folder: Path, **settings: object) -> Iterator[Running]:
-    """A service over `bundle` that is ready; its cache and log lie in `folder`."""
+def running(
+    bundle: Path, folder: Path, *, ready: bool = True, **settings: object
+) -> Iterator[Running]:
+    """A service over `bundle` that is ready, or at least answers; its cache and log lie in
+    `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     values = {"port": port, "model_uri": bundle, "cache": folder / "cache", "log_format": "json"}
-    environment = {f"KIZASHI_{name.upper()}": str(one) for name, one in (values | settings).items()}
+    environment = {variable(name): str(one) for name, one in (values | settings).items()}
     path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     log_file = folder / "log"
     with log_file.open("wb") as log:
@@ -105,7 +110,7 @@ def running(bundle: Path, folder: Path, **settings: object) -> Iterator[Running]
         )
     service = Running(port, process, log_file)
     try:
-        wait_until(lambda: process.poll() is not None or _ready(service), START_SECONDS)
+        wait_until(lambda: process.poll() is not None or _answers(service, ready), START_SECONDS)
         assert process.poll() is None, service.log
         yield service
     finally:
@@ -118,9 +123,9 @@ def running(bundle: Path, folder: Path, **settings: object) -> Iterator[Running]
                 process.wait()
 
 
-def _ready(service: Running) -> bool:
+def _answers(service: Running, ready: bool) -> bool:
     try:
-        return service.get("/health/ready")[0] == 200
+        return service.get("/health/ready" if ready else "/health/live")[0] == 200
     except OSError:
         return False
 
