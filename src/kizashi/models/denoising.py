@@ -9,7 +9,7 @@ from torch import nn
 from kizashi.errors import ConfigurationError
 from kizashi.models.autoencoder import Autoencoder
 
-WIDTH_PER_VALUE, NARROWEST, WIDEST = 16, 64, 256
+WIDTH_PER_VALUE, NARROWEST, WIDEST = 8, 64, 128
 LOSS_FLOOR = 0.05
 """Keeps the weight of nearly undisturbed windows finite; in squared scaled units."""
 FINEST, COARSEST = 0.05, 0.3
