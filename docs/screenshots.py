@@ -1,4 +1,4 @@
-"""Take the pictures of the first page that the READMEs show.
+"""Take the pictures of the page to try rows on that the READMEs show.
 
     python docs/screenshots.py http://127.0.0.1:8000
 
@@ -23,7 +23,7 @@ def take(browser: Browser, address: str, language: str) -> None:
         viewport={"width": WIDTH, "height": HEIGHT}, locale=language, color_scheme="light"
     )
     page = context.new_page()
-    page.goto(address)
+    page.goto(f"{address}/try")
     for index, value in enumerate(ROW):
         page.fill(f"#sensor-{index}", value)
     page.click("#row-form button[type=submit]")

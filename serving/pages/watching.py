@@ -26,7 +26,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/", response_class=HTMLResponse)
 def overview(request: Request) -> Response:
-    """Every source, loudest first; who has neither a model nor a source yet is told of the first."""
+    """Every source, loudest first; without a model and without a source, a page that waits."""
     locale = asked_locale(request)
     detectors: Detectors = request.app.state.detectors
     served = detectors.current

@@ -39,7 +39,7 @@ export function moment(time, seconds = false) {
 
 /** A moment with everything, for who needs to know exactly. */
 export function exactly(time) {
-  return formatted({ dateStyle: "long", timeStyle: "long" }, time);
+  return formatted({ dateStyle: "long", timeStyle: "long", hourCycle: "h23" }, time);
 }
 
 function sameDay(one, other) {

@@ -7,10 +7,10 @@ import { addressOf, calm, read } from "./api.js";
 import { DAY, lasting, moment, now } from "./clock.js";
 import { showConnection } from "./connection.js";
 import { showPoint } from "./cursor.js";
-import { byId, html } from "./dom.js";
+import { byId, html, svg } from "./dom.js";
 import { follow } from "./live.js";
 import { showNotes, startNotes } from "./notes.js";
-import { append, forget, nearest } from "./trail.js";
+import { MOST, append, forget, nearest } from "./trail.js";
 import { makeTrend } from "./trend.js";
 import { number, page, t } from "./words.js";
 
@@ -21,6 +21,7 @@ const [SHORTEST, LONGEST] = [10_000, 3 * 365 * DAY];
 const POINTS = 2000;
 const FIRST_SENSORS = 6;
 const BUSY = 5; // to draw takes no more than one part in so many of the time
+const MOST_PENDING = 100;
 const EVERY = 5 * MINUTE; // what events do not tell (expected values, late rows) is read again
 
 const chart = byId("chart");
@@ -71,14 +72,31 @@ async function load() {
 }
 
 const soon = calm(load);
-const explained = calm(load, 10_000); // what was expected of an anomaly, events do not tell
+const again = calm(load, 10_000);
 
 function about() {
   const words = [t(`source.resolution.${trail.resolution}`)];
   if (trail.truncated) words.push(t("source.truncated"));
   const [start, until] = view();
   byId("trend-about").textContent = words.join(" ");
+  legend();
   byId("export").href = addressOf("api/export", { source: page.source, start: new Date(start).toISOString(), end: new Date(until).toISOString(), format: "csv" });
+}
+
+/** What the lines and signs of the drawing mean; only those that it has now. */
+function legend() {
+  const raw = trail.resolution === "raw";
+  const sample = (...parts) => svg("svg", { viewBox: "0 0 28 12", "aria-hidden": "true" }, ...parts);
+  const line = (name) => sample(svg("line", { x1: 1, x2: 27, y1: 6, y2: 6, class: `legend-${name}` }));
+  const entries = [
+    [line(raw ? "value" : "highest"), raw ? t("legend.value") : t("legend.highest")],
+    ...(raw ? [] : [[line("mean"), t("legend.mean")], [sample(svg("rect", { x: 1, y: 1, width: 26, height: 10, class: "legend-range" })), t("legend.range")]]),
+    [line("threshold"), t("threshold")],
+    [sample(svg("path", { d: "M14 1 20 11H8Z", class: "legend-anomaly" })), t("alarm.kind.anomaly")],
+    ...(raw ? [[sample(svg("circle", { cx: 14, cy: 6, r: 4, class: "legend-expected" })), t("legend.expected")]] : []),
+    ...(trail.spans.length ? [[sample(svg("rect", { x: 1, y: 1, width: 26, height: 10, class: "legend-span" })), t("legend.alarm")]] : []),
+  ];
+  byId("legend").replaceChildren(...entries.map(([drawn, words]) => html("li", {}, drawn, words)));
 }
 
 /** The places of the sensors that are drawn. */
@@ -133,13 +151,24 @@ function point() {
 function take(told) {
   if (trail === null || reading !== null) {
     pending.push(told);
-    if (pending.length > 100) pending.shift();
+    if (pending.length > MOST_PENDING) {
+      pending = [];
+      soon(); // once more, with what these would have told
+    }
     return;
   }
   if (!following) return;
-  if (!append(trail, told)) soon();
-  else if (told.anomaly.some(Boolean)) explained();
+  // What was expected of an anomaly events do not tell: it is read with the next whole.
+  const added = append(trail, told);
+  if (trail.time.length > MOST) forget(trail, view()[0]);
+  if (!added || trail.time.length > MOST) soon();
+  else if (told.anomaly.some(Boolean) || fewParts()) again();
   // The drawing moves on with its clock, below.
+}
+
+/** Whether these parts, while the source was silent, stood for rows of which each can be shown. */
+function fewParts() {
+  return trail.resolution !== "raw" && trail.rows.reduce((sum, rows) => sum + rows, 0) <= POINTS;
 }
 
 // ---- Alarms ------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ function columns(trail) {
   return [...own, ...sensors].filter((column) => column !== null);
 }
 
-/** Add the rows of an event that are newer than what there is. False when they cannot be added: the
- * model has other sensors, or there are too many to show one by one; then it is to be read anew. */
+/** Add the rows of an event that are newer than what there is. False when they cannot be added, as
+ * the model has other sensors; then it is to be read anew. */
 export function append(trail, told) {
   const fits = told.values === null || told.values.every((row) => row.length === trail.sensors.length);
   if (!fits) return false;
@@ -24,7 +24,7 @@ export function append(trail, told) {
     if (time > newest) add(trail, time, told.score[index], told.anomaly[index] ? 1 : 0, told.values?.[index] ?? []);
   });
   trail.heard = Math.max(trail.heard, ...told.time);
-  return trail.time.length <= MOST;
+  return true;
 }
 
 function addRow(trail, time, score, anomaly, values) {

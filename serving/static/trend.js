@@ -32,6 +32,11 @@ function colours() {
   return { ink: of("ink"), quiet: of("quiet"), edge: of("edge"), panel: of("panel"), score: of("bar"), anomaly: of("anomaly"), warn: of("warn"), accent: of("accent"), limit: of("limit") };
 }
 
+/** Pixels; text grows with the screen. */
+function smallText() {
+  return 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+}
+
 function registerLanguage() {
   const names = (options, count, step) => Array.from({ length: count }, (_, index) =>
     new Intl.DateTimeFormat(page.language, { ...options, timeZone: "UTC" }).format(Date.UTC(2023, 0, 1) + index * step * 86_400_000));
@@ -91,6 +96,7 @@ export function makeTrend(element, zoomed) {
 }
 
 function figure(trail, start, end, sensors, room) {
+  const small = smallText();
   const colour = colours();
   const height = TOP + SCORE + sensors.length * (SENSOR + GAP) + BOTTOM;
   const inner = height - TOP - BOTTOM;
@@ -103,7 +109,7 @@ function figure(trail, start, end, sensors, room) {
     margin: { l: LEFT, r: RIGHT, t: TOP, b: BOTTOM },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour.quiet },
+    font: { family: getComputedStyle(document.body).fontFamily, size: small, color: colour.quiet },
     showlegend: false,
     hovermode: false,
     // A finger that moves over the drawing scrolls the page; there are buttons to zoom.
@@ -123,12 +129,12 @@ function figure(trail, start, end, sensors, room) {
   };
   const title = (index, text, sub) => layout.annotations.push({
     xref: "paper", x: 0, xanchor: "left", yref: "paper", y: rowOf(index)[1], yanchor: "bottom", showarrow: false, align: "left",
-    text: plain(sub ? `${text} ${sub}` : text), font: { size: 13, weight: 650, color: colour.ink },
+    text: plain(sub ? `${text} ${sub}` : text), font: { size: 1.08 * small, weight: 650, color: colour.ink },
   });
   const data = scoreTraces(trail, times, base, colour, start, end);
   const { axis, top } = scoreAxis(trail, colour);
   layout.yaxis = { ...axis, domain: rowOf(0), fixedrange: true };
-  title(0, t("score"), trail.resolution === "raw" ? "" : t("source.highest"));
+  title(0, t("score"), "");
   const threshold = trail.thresholds.at(-1);
   if (threshold) {
     layout.annotations.push({
@@ -140,7 +146,7 @@ function figure(trail, start, end, sensors, room) {
     const sensor = trail.sensors[place];
     data.push(...sensorTraces(sensor, times, base, colour, `y${index + 2}`, trail));
     layout[`yaxis${index + 2}`] = {
-      domain: rowOf(index + 1), fixedrange: true, gridcolor: colour.edge, zeroline: false, nticks: 4, exponentformat: "power",
+      domain: rowOf(index + 1), fixedrange: true, gridcolor: colour.edge, zeroline: false, nticks: 4, exponentformat: "e",
     };
     title(index + 1, sensor.name, sensor.unit ? `(${sensor.unit})` : "");
   });
@@ -152,7 +158,7 @@ function figure(trail, start, end, sensors, room) {
 function scoreAxis(trail, colour) {
   const limit = Math.max(0, ...trail.thresholds.map((one) => one.value));
   const highest = trail.score.reduce((most, score) => Math.max(most, score), limit);
-  const shared = { gridcolor: colour.edge, zeroline: false, exponentformat: "power" };
+  const shared = { gridcolor: colour.edge, zeroline: false, exponentformat: "e" };
   if (limit > 0 && highest > LOGARITHMIC_FROM * limit) {
     const least = trail.score.reduce((less, score) => (score > 0 ? Math.min(less, score) : less), limit);
     const bottom = Math.max(least * 0.8, limit / 1000);
@@ -204,11 +210,12 @@ function spanShapes(trail, start, end, colour) {
 }
 
 function spanNames(trail, start, end, colour, top) {
+  const small = smallText();
   const visible = trail.spans.filter((span) => (span.ended === null || Date.parse(span.ended) > start) && Date.parse(span.began) < end);
   if (visible.length > NAMED_SPANS) return [];
   return visible.map((span) => ({
     xref: "x", x: Math.max(Date.parse(span.began), start), xanchor: "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
-    text: `▲ ${plain(kindWord(span.kind))}`, font: { size: 11, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
+    text: `▲ ${plain(kindWord(span.kind))}`, font: { size: 0.92 * small, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
   }));
 }
 
@@ -222,13 +229,14 @@ function noteShapes(trail, colour) {
 }
 
 function noteNames(trail, start, end, colour) {
+  const small = smallText();
   return trail.annotations.flatMap((note, index) => {
     const at = Math.max(Date.parse(note.start), start);
     if (at > end || Date.parse(note.end ?? note.start) < start) return [];
     const text = note.text.length > 24 ? `${note.text.slice(0, 23)}…` : note.text;
     return [{
       xref: "x", x: at, xanchor: at - start > 0.7 * (end - start) ? "right" : "left", yref: "y domain", y: 0.82 - 0.13 * (index % 4), yanchor: "bottom", showarrow: false,
-      text: `✎ ${plain(text)}`, font: { size: 11, color: colour.accent }, bgcolor: colour.panel, opacity: 0.92,
+      text: `✎ ${plain(text)}`, font: { size: 0.92 * small, color: colour.accent }, bgcolor: colour.panel, opacity: 0.92,
     }];
   });
 }

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,16 +16,17 @@ from serving.settings import Settings
 OpenPage = Callable[..., Page]
 
 
-def application(folder: Path, bundle: Path) -> FastAPI:
+def application(folder: Path, bundle: Path, **settings: Any) -> FastAPI:
     """The service over a bundle folder, whether there is a bundle yet or not."""
-    return create_app(Settings(model_uri=str(bundle), cache=folder / "cache", poll_seconds=0.2))
+    usual = {"model_uri": str(bundle), "cache": folder / "cache", "poll_seconds": 0.2}
+    return create_app(Settings(**usual, **settings))
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
-    """The address of a server that runs `app`."""
+def running(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """The address of a server that runs `app`, on a free port unless one is named."""
     config = uvicorn.Config(
-        app, port=0, log_level="warning", ws="none", timeout_graceful_shutdown=2
+        app, port=port, log_level="critical", ws="none", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -20,7 +20,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("rows")
     press_line_bundle(folder / "bundle")
     with running(application(folder, folder / "bundle")) as address:
-        yield address
+        yield f"{address}try"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def windowed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("windows")
     press_line_bundle(folder / "bundle", window_length=3)
     with running(application(folder, folder / "bundle")) as address:
-        yield address
+        yield f"{address}try"
 
 
 def _fill(page: Page, row: list[float]) -> None:
@@ -276,7 +276,7 @@ def test_the_page_without_a_model_opens_by_itself_when_there_is_one(
     tmp_path: Path, open_page: OpenPage
 ) -> None:
     with running(application(tmp_path, tmp_path / "bundle")) as address:
-        page = open_page(address)
+        page = open_page(f"{address}try")
         expect(page.get_by_role("heading", level=1)).to_contain_text("no model to judge with")
         expect(page.locator("#reason")).to_contain_text(str(tmp_path / "bundle"))
         press_line_bundle(tmp_path / "made")
@@ -291,7 +291,7 @@ def test_a_page_says_when_another_model_has_begun_to_serve(
 ) -> None:
     press_line_bundle(tmp_path / "bundle")
     with running(application(tmp_path, tmp_path / "bundle")) as address:
-        page = open_page(address)
+        page = open_page(f"{address}try")
         new = press_line_bundle(tmp_path / "bundle", seed=1)
         page.get_by_role("button", name="Show the new model").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text(new.hash[:12])

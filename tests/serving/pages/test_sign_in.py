@@ -77,6 +77,7 @@ def test_who_signs_in_can_score_and_who_signs_out_cannot(
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     _sign_in(page, service.key)
     assert page.url == service.address
+    page.get_by_role("link", name="Try", exact=True).click()
     page.get_by_role("button", name="Score", exact=True).click()
     expect(page.locator("#verdict .word")).to_have_text("Normal")
     page.get_by_role("button", name="Sign out").click()
@@ -187,7 +188,7 @@ def test_a_link_on_another_site_finds_who_is_signed_in(service: Service, browser
 
 
 def test_a_page_whose_key_was_revoked_says_so(service: Service, open_page: OpenPage) -> None:
-    page = open_page(service.address)
+    page = open_page(f"{service.address}try")
     _sign_in(page, service.key)
     service.revoke()
     page.get_by_role("button", name="Score", exact=True).click()

@@ -42,13 +42,13 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> TestClient:
 
 def test_the_page_names_the_model_and_where_it_comes_from(client: TestClient) -> None:
     served = client.app.state.detectors.current  # type: ignore[attr-defined]
-    page = client.get("/").text
+    page = client.get("/try").text
     for fact in (served.name, served.version, served.source, served.bundle.hash[:12]):
         assert fact in page
 
 
 def test_the_page_shows_each_sensor_with_unit_limits_and_a_normal_value(client: TestClient) -> None:
-    page = client.get("/").text
+    page = client.get("/try").text
     for text in ("vibration", "mm/s", "0 – 20 mm/s", 'value="1.2"', 'value="0.9"', 'value="1.1"'):
         assert text in page
 
@@ -67,9 +67,9 @@ def test_nothing_inline_and_nothing_foreign_is_allowed_to_run(client: TestClient
 
 
 def test_static_files_are_asked_about_again_after_an_upgrade(client: TestClient) -> None:
-    answer = client.get("/static/home.js")
+    answer = client.get("/static/try.js")
     assert answer.headers["Cache-Control"] == "no-cache"
-    unchanged = client.get("/static/home.js", headers={"If-None-Match": answer.headers["ETag"]})
+    unchanged = client.get("/static/try.js", headers={"If-None-Match": answer.headers["ETag"]})
     assert unchanged.status_code == 304
 
 
@@ -78,10 +78,11 @@ def test_files_beside_the_static_folder_are_not_served(client: TestClient) -> No
     assert client.get("/static/nothing.js").status_code == 404
 
 
-def test_without_a_model_the_page_answers_503_and_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/", "/try"])
+def test_without_a_model_the_page_answers_503_and_says_why(tmp_path: Path, path: str) -> None:
     client = TestClient(application(tmp_path, tmp_path / "nothing"))
     client.app.state.detectors.refresh()  # type: ignore[attr-defined]
-    answer = client.get("/")
+    answer = client.get(path)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
     assert str(tmp_path / "nothing") in answer.text
@@ -103,7 +104,7 @@ def test_a_sensor_name_never_becomes_markup(tmp_path: Path) -> None:
     save_bundle(detector, network, rows[:1], tmp_path / "bundle")
     app = application(tmp_path, tmp_path / "bundle")
     app.state.detectors.refresh()
-    page = TestClient(app).get("/").text
+    page = TestClient(app).get("/try").text
     assert "alert(1)" in page
     assert name not in page
     assert "<b>°C" not in page

@@ -1,0 +1,363 @@
+"""The pages for watching machines, in a real browser against the real service and its history."""
+
+import csv
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from serving.keys.file import KeyFile
+from serving.keys.key import make_key
+from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
+from tests.serving.pages.service import OpenPage, application, running
+
+AT_ONCE = "default: {warm_up: {seconds: 0}}\n"
+"""Alarms begin with the third anomaly, also of a new source."""
+HOSTILE = "<img src=x onerror=alert(1)>/../a b?c#d%2F&e"
+LANGUAGES = ["en", "ja"]
+SENDS = {"Content-Type": "application/json"}
+
+Send = Callable[..., None]
+
+
+def _send(address: str, source: str, row: list[float], count: int = 1) -> None:
+    body = json.dumps({"values": row, "source": source}).encode()
+    for _ in range(count):
+        with urlopen(Request(f"{address}anomaly", body, SENDS)) as answer:
+            answer.read()
+
+
+def _alarm(address: str, source: str) -> None:
+    """A source that is in alarm."""
+    _send(address, source, NORMAL_ROW, 3)
+    _send(address, source, ANOMALOUS_ROW, 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("watching")
+    press_line_bundle(made / "bundle")
+    (made / "rules.yaml").write_text(AT_ONCE, encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[str]:
+    app = application(folder, folder / "bundle", alarm_rules=folder / "rules.yaml")
+    with running(app) as address:
+        _alarm(address, "press-9")
+        yield address
+
+
+def _sideways(page: Page) -> int:
+    width: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    return width
+
+
+def _points(page: Page) -> int:
+    """How many points the trend has."""
+    return 1 + int(page.locator("#chart").get_attribute("aria-valuemax") or 0)
+
+
+def _wait_for_points(page: Page, count: int) -> None:
+    expect(page.locator("#chart")).to_have_attribute("aria-valuemax", str(count - 1))
+
+
+@pytest.mark.parametrize("width", [390, 1920])
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [("", ".tile"), ("alarms", "#past tr"), ("sources/press-9", "#chart .main-svg")],
+)
+def test_each_page_is_whole_in_both_languages_and_fits_its_window(
+    service: str, open_page: OpenPage, path: str, shown: str, language: str, width: int
+) -> None:
+    page = open_page(f"{service}{path}", language=language, width=width)
+    expect(page.locator(shown).first).to_be_visible()
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    said = page.locator("body").inner_text()
+    assert "{" not in said
+    assert "undefined" not in said and "NaN" not in said
+    assert bool(re.search("[\u3040-\u30ff]", page.locator("main").inner_text())) is (
+        language == "ja"
+    )
+    assert _sideways(page) <= 0
+
+
+def test_an_alarm_from_its_first_anomaly_to_acknowledged_and_ended(
+    service: str, open_page: OpenPage
+) -> None:
+    _send(service, "press-1", NORMAL_ROW, 3)
+    page = open_page(service)
+    tile = page.get_by_role("link", name="press-1")
+    expect(tile).to_contain_text("Normal")
+    _send(service, "press-1", ANOMALOUS_ROW, 3)
+    expect(tile.locator(".tile-band")).to_contain_text("Alarm")  # by itself
+    expect(tile).to_contain_text(re.compile("Anomaly · (vibration|current|sound)"))
+    tile.click()
+    page.get_by_role("button", name="Acknowledge: press-1").click()
+    expect(page.get_by_label("Comment")).to_be_focused()
+    page.keyboard.type("A worn bearing <b>?</b>")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#alarms .state-word")).to_have_text("Acknowledged")
+    expect(page.locator("#alarms")).to_contain_text("A worn bearing <b>?</b>")
+    _send(service, "press-1", NORMAL_ROW, 10)
+    expect(page.locator("#alarms .state-word")).to_have_text("Normal")
+    page.get_by_role("link", name="Alarms").click()
+    page.get_by_label("Source").fill("press-1")
+    row = page.locator("#past tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("Ended")
+    row.get_by_role("button", name="Details").click()
+    expect(page.locator(".audit strong")).to_have_text(["Ended", "Acknowledged", "Began"])
+
+
+def test_an_alarm_is_shelved_for_a_time_and_shown_again(service: str, open_page: OpenPage) -> None:
+    _alarm(service, "press-2")
+    page = open_page(f"{service}sources/press-2")
+    page.get_by_role("button", name="Shelve").click()
+    page.get_by_label("For how long").select_option(label="2 hr")
+    page.get_by_role("dialog").get_by_role("button", name="Shelve").click()
+    expect(page.locator("#alarms .state-word")).to_have_text("Shelved")
+    expect(page.locator("#alarms")).to_contain_text("until")
+    page.get_by_role("button", name="Show again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Show again").click()
+    expect(page.locator("#alarms .state-word")).to_have_text("Alarm")
+
+
+def test_a_label_is_kept_filtered_by_and_taken_back(service: str, open_page: OpenPage) -> None:
+    _alarm(service, "press-3")
+    page = open_page(f"{service}alarms?source=press-3")
+    row = page.locator("#past tr")
+    row.get_by_role("button", name="False").click()
+    expect(row.get_by_role("button", name="False")).to_have_attribute("aria-pressed", "true")
+    page.get_by_label("True or false alarm").select_option("none")
+    expect(page.get_by_text("No alarm in the history is like this.")).to_be_visible()
+    page.get_by_label("True or false alarm").select_option("false")
+    row.get_by_role("button", name="False").click()
+    expect(page.get_by_text("No alarm in the history is like this.")).to_be_visible()
+    page.reload()  # the filters are in the address
+    expect(page.get_by_label("True or false alarm")).to_have_value("false")
+
+
+def test_the_list_of_alarms_is_a_file_without_formulas(service: str, open_page: OpenPage) -> None:
+    _alarm(service, "=1+1")
+    page = open_page(f"{service}alarms?source=%3D1%2B1")
+    expect(page.locator("#past tr")).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="This list as CSV").click()
+    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        (listed,) = csv.DictReader(file)
+    assert (listed["source"], listed["kind"]) == ("'=1+1", "anomaly")
+
+
+def test_names_and_notes_never_become_markup(service: str, open_page: OpenPage) -> None:
+    _alarm(service, HOSTILE)
+    page = open_page(service)
+    page.locator(".tile", has_text=HOSTILE).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
+    expect(page.locator("#chart .main-svg").first).to_be_visible()
+    page.locator("#note-text").fill(HOSTILE)
+    page.get_by_role("button", name="Add the note").click()
+    expect(page.locator("#notes li")).to_contain_text(HOSTILE)
+    expect(page.locator("#chart .annotation-text", has_text="✎")).to_contain_text("<img src=x")
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("No notes in the time shown.")).to_be_visible()
+    page.goto(f"{service}alarms")
+    expect(page.locator("#current").get_by_role("link", name=HOSTILE)).to_be_visible()
+    page.get_by_role("link", name="日本語").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("アラーム")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "日本 1"])
+def test_every_name_has_a_page(service: str, open_page: OpenPage, name: str) -> None:
+    _send(service, name, NORMAL_ROW)
+    page = open_page(service)
+    page.locator(".tile").filter(has=page.get_by_text(name, exact=True)).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    _wait_for_points(page, 1)
+
+
+def test_the_cursor_moves_by_keyboard_and_tells_values_and_shares(
+    service: str, open_page: OpenPage
+) -> None:
+    _send(service, "press-4", ANOMALOUS_ROW)
+    _send(service, "press-4", NORMAL_ROW, 4)
+    page = open_page(f"{service}sources/press-4")
+    _wait_for_points(page, 5)
+    chart, cursor = page.locator("#chart"), page.locator("#cursor")
+    expect(cursor).to_contain_text("1.2 mm/s")
+    chart.focus()
+    page.keyboard.press("Home")
+    expect(chart).to_have_attribute("aria-valuetext", re.compile("Anomaly"))
+    expect(cursor).to_contain_text("Anomaly")
+    expect(cursor.locator(".cursor-share")).to_have_count(3)
+    expect(cursor).to_contain_text("expected")
+    page.keyboard.press("ArrowRight")
+    expect(cursor).to_contain_text("Normal")
+    page.keyboard.press("Escape")
+    expect(page.locator("#chart-cursor")).to_be_hidden()
+
+
+def test_the_range_goes_from_a_minute_to_a_year_and_back_to_now(
+    service: str, open_page: OpenPage
+) -> None:
+    _send(service, "press-6", NORMAL_ROW, 2)
+    page = open_page(f"{service}sources/press-6")
+    for name in ("1 min", "1 year"):
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(page.get_by_role("button", name=name, exact=True)).to_have_attribute(
+            "aria-pressed", "true"
+        )
+        expect(page.locator("#trend-about")).to_have_text("Each row.")
+    live = page.get_by_role("button", name="Live")
+    page.get_by_role("button", name="Earlier").click()
+    expect(live).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_text("No rows in this time.")).to_be_hidden()
+    page.reload()  # the range is in the address
+    expect(live).to_have_attribute("aria-pressed", "false")
+    live.click()
+    expect(live).to_have_attribute("aria-pressed", "true")
+
+
+def test_dragging_over_the_drawing_zooms(service: str, open_page: OpenPage) -> None:
+    page = open_page(f"{service}sources/press-9")
+    expect(page.locator("#chart .main-svg").first).to_be_visible()
+    box = page.locator("#chart .draglayer .nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "false")
+    asked = dict(pair.split("=") for pair in page.url.split("?")[1].split("&"))
+    assert {"start", "end"} <= asked.keys()
+
+
+def test_a_page_heals_after_a_restart_and_fills_its_gap(
+    folder: Path, tmp_path: Path, open_page: OpenPage
+) -> None:
+    def app() -> object:
+        return application(tmp_path, folder / "bundle", alarm_rules=folder / "rules.yaml")
+
+    with running(app()) as address:  # type: ignore[arg-type]
+        _send(address, "press-1", NORMAL_ROW, 2)
+        page = open_page(f"{address}sources/press-1")
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        _wait_for_points(page, 2)
+        _send(address, "press-1", NORMAL_ROW)
+        _wait_for_points(page, 3)
+    expect(page.locator("#live")).to_have_text(re.compile("Connection lost"))
+    expect(page.get_by_text("What is shown may be old")).to_be_visible()
+    port = int(address.rstrip("/").rpartition(":")[2])
+    with running(app(), port):  # type: ignore[arg-type]
+        _alarm(address, "press-1")
+        expect(page.locator("#live")).to_have_attribute("data-state", "live")
+        _wait_for_points(page, 9)
+        expect(page.locator("#alarms .state-word")).to_have_text("Alarm")
+        expect(page.get_by_text("What is shown may be old")).to_have_count(0)
+
+
+def test_an_hour_of_rows_does_not_let_the_page_grow(service: str, open_page: OpenPage) -> None:
+    _send(service, "press-5", NORMAL_ROW, 2)
+    begins = time.time() + 60
+    told = ["".join(_second("press-5", begins + 3600 * hour + second) for second in range(3600))
+            for hour in range(2)]  # fmt: skip
+    may_begin = threading.Event()
+
+    def answer(route: Route) -> None:
+        # Each answer ends, and the page comes back for the next one.
+        rows = told.pop(0) if told and may_begin.is_set() else "event: hello\ndata: {}\n\n"
+        route.fulfill(body=f"retry: 200\n\n{rows}", content_type="text/event-stream")
+
+    page = open_page(f"{service}alarms")
+    page.route("**/api/events*", answer)
+    page.goto(f"{service}sources/press-5")
+    _wait_for_points(page, 2)
+    may_begin.set()
+    sizes = []
+    for _ in range(2):
+        before = len(told)
+        while len(told) == before and before:
+            page.wait_for_timeout(100)
+        page.wait_for_timeout(3000)
+        assert 800 < _points(page) <= 905  # 15 minutes of them
+        sizes.append(page.evaluate("document.querySelectorAll('*').length"))
+    assert abs(sizes[1] - sizes[0]) < 30
+
+
+def _second(source: str, second: float) -> str:
+    """What is told of a second: the time that it is, and a row."""
+    now = datetime.fromtimestamp(second, UTC).isoformat()
+    told = {
+        "source": source,
+        "time": [round(1000 * second)],
+        "score": [0.5],
+        "anomaly": [0],
+        "values": [NORMAL_ROW],
+    }
+    hello = json.dumps({"now": now})
+    return f"event: hello\ndata: {hello}\n\nevent: rows\ndata: {json.dumps(told)}\n\n"
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "curl"), ("ja", "curl")])
+def test_before_the_first_row_the_overview_says_how_to_send_it(
+    folder: Path, tmp_path: Path, open_page: OpenPage, language: str, word: str
+) -> None:
+    with running(application(tmp_path, folder / "bundle")) as address:
+        page = open_page(address, language=language, width=390)
+        expect(page.locator("#first-row")).to_contain_text(f"{word} {address}anomaly")
+        command = page.locator("#first-row").inner_text()
+        (body,) = re.findall(r"-d '(.+)'", command)
+        with urlopen(Request(f"{address}anomaly", body.encode(), SENDS)) as answer:
+            assert answer.status == 200
+        expect(page.get_by_role("link", name="press-1")).to_be_visible()
+        assert _sideways(page) <= 0
+
+
+@pytest.mark.parametrize("path", ["", "alarms", "sources/press-1"])
+def test_without_a_history_the_pages_say_so(
+    folder: Path, tmp_path: Path, open_page: OpenPage, path: str
+) -> None:
+    with running(application(tmp_path, folder / "bundle", database_url="none")) as address:
+        page = open_page(f"{address}{path}")
+        expect(page.get_by_role("heading", name="History is switched off")).to_be_visible()
+        page.get_by_role("link", name="Try a row or a file").click()
+        expect(page.get_by_role("button", name="Score", exact=True)).to_be_visible()
+
+
+def test_a_source_that_never_sent_is_not_found(service: str, open_page: OpenPage) -> None:
+    page = open_page(f"{service}sources/{quote('press-77')}")
+    expect(page.get_by_text("No row has the source “press-77”")).to_be_visible()
+
+
+def test_who_may_only_look_sees_why_nothing_can_be_pressed(
+    folder: Path, tmp_path: Path, open_page: OpenPage
+) -> None:
+    keys = KeyFile(tmp_path / "cache" / "keys.json")
+    looks, sent = make_key("wall display", ["score"])
+    keys.add(looks)
+    app = application(tmp_path, folder / "bundle", alarm_rules=folder / "rules.yaml")
+    with running(app) as address:
+        SENDS["X-API-Key"] = sent
+        try:
+            _alarm(address, "press-1")
+        finally:
+            del SENDS["X-API-Key"]
+        page = open_page(f"{address}sources/press-1")
+        page.locator("#key").fill(sent)
+        page.locator("main button[type=submit]").click()
+        expect(page.get_by_role("button", name="Acknowledge")).to_be_disabled()
+        expect(page.get_by_text("needs a key with the scope operate")).to_be_visible()
+        page.get_by_role("link", name="Alarms").click()
+        expect(page.get_by_role("button", name="Acknowledge")).to_be_disabled()
+        expect(page.locator("#past").get_by_role("button", name="True")).to_be_disabled()
