@@ -86,8 +86,7 @@ def models_page(request: Request) -> Response:
         "scorer": served.detector.scorer.kind,
         "scaler": served.detector.scaler.kind,
         "calibration_rows": len(served.detector.calibration.scores),
-        "threshold": threshold_words(served.bundle.detector.threshold, locale),
-        "in_force": short(served.detector.threshold.value),
+        "threshold": threshold_words(served.detector.threshold, locale),
         "status": cache.status(),
     }
     return page(request, "models.html", locale, shown)

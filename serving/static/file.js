@@ -3,7 +3,7 @@
 import { drawScores } from "./chart.js";
 import { cells, decode, records } from "./csv.js";
 import { byId, html, sign } from "./dom.js";
-import { post } from "./service.js";
+import { postWithProgress } from "./service.js";
 import { model, number, percent, t } from "./words.js";
 
 const LISTED = 200;
@@ -59,13 +59,24 @@ async function take(files, row) {
       return;
     }
     const type = "text/csv; charset=utf-8";
-    const { answer, version } = await post("anomaly/batch", type, text, mine.signal);
+    const { answer, version } = await postWithProgress("anomaly/batch", type, text, mine.signal, (share) => progress(mine, share));
     // Another model judged than the one whose threshold this page draws.
     if (version !== model.version) asides.push(t("state.changed", { name: model.name, version }));
     showScores(file.name, records(text), answer, asides, row);
   } catch (error) {
     if (error.name !== "AbortError") showRefusal(file.name, error);
+  } finally {
+    if (mine === current) byId("file-progress").hidden = true;
   }
+}
+
+/** How far the file has come; once it is there whole, only that it is being worked on. */
+function progress(mine, share) {
+  if (mine !== current) return;
+  const bar = byId("file-progress");
+  if (share < 1) bar.value = 100 * share;
+  else bar.removeAttribute("value");
+  bar.hidden = false;
 }
 
 function showScores(name, lines, { scores, statuses }, asides, row) {

@@ -28,6 +28,28 @@ export async function post(address, type, body, signal) {
   return { answer: await response.json(), version };
 }
 
+/** As `post`, and tell how much of the body the service has taken, from 0 to 1; it judges rows as it
+ * reads them, so that is also how much it has judged. */
+export function postWithProgress(address, type, body, signal, told) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    request.setRequestHeader("Content-Type", type);
+    request.setRequestHeader("Accept", "application/json");
+    request.upload.addEventListener("progress", ({ lengthComputable, loaded, total }) => lengthComputable && told(loaded / total));
+    request.addEventListener("error", () => reject(new Refusal(0, t("unreachable"))));
+    request.addEventListener("abort", () => reject(new DOMException("", "AbortError")));
+    request.addEventListener("load", async () => {
+      const response = new Response(request.responseText, { status: request.status });
+      if (!response.ok) return reject(await refusal(response));
+      const version = decodeURIComponent(request.getResponseHeader("X-Model-Version") ?? "");
+      return resolve({ answer: await response.json(), version });
+    });
+    signal.addEventListener("abort", () => request.abort());
+    request.send(body);
+  });
+}
+
 async function refusal(response) {
   let problem = {};
   try {
