@@ -114,7 +114,7 @@ def test_the_same_weights_validate_alike_and_leave_the_random_state_alone(option
 
 def test_the_denoising_ensemble_is_as_wide_as_the_window_asks_within_bounds() -> None:
     widths = [DenoisingEnsemble(count).weights[0].shape[-1] for count in (1, 10, 100)]
-    assert widths == [64, 160, 256]
+    assert widths == [64, 80, 128]
 
 
 @pytest.mark.parametrize("members", [1, 2, 5])
