@@ -104,11 +104,20 @@ function edge(value, kind, name, lift) {
   ];
 }
 
+/** Named within the drawing, on the side where the threshold in force is not. */
+function calibratedEdge() {
+  const [line] = edge(data.calibrated, "calibrated-edge", "", 0);
+  const left = data.calibrated < data.value;
+  const name = svg("text", { class: "tick", x: `${place(data.calibrated)}%`, y: "9%", dx: left ? -6 : 6, "text-anchor": left ? "end" : "start" },
+    t("decide.calibrated_line", { value: number(data.calibrated) }));
+  return [line, name];
+}
+
 /** The lines that stay where they are while another is moved. */
 function drawLines() {
   const byHand = data.value !== data.calibrated;
   byId("calibrated-line").replaceChildren(
-    ...(byHand ? edge(data.calibrated, "calibrated-edge", "", 0).slice(0, 1) : []));
+    ...(byHand ? calibratedEdge() : []));
   byId("force-line").replaceChildren(
     ...edge(data.value, "limit", t("decide.in_force_line", { value: number(data.value) }), 0));
   drawing.dataset.value = data.value;
