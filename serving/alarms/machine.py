@@ -140,13 +140,14 @@ def judge(alarm: Alarm, rule: Rule, wrong: bool, now: float, *, may_begin: bool 
 
 def settle(alarm: Alarm, rule: Rule, now: float) -> Moved:
     """End an alarm that chattered and has been right for as long as chattering is counted over."""
-    if alarm.chattering and not alarm.wrong and now - alarm.ended >= rule.chatter_seconds:
+    # Either way: what is in the future was before this machine's clock was put back.
+    if alarm.chattering and not alarm.wrong and abs(now - alarm.ended) >= rule.chatter_seconds:
         return _end(alarm)
     return alarm, []
 
 
 def _begin(alarm: Alarm, rule: Rule, now: float) -> Moved:
-    recent = [time for time in alarm.begins if now - time < rule.chatter_seconds]
+    recent = [time for time in alarm.begins if abs(now - time) < rule.chatter_seconds]
     begins = (*recent, now)[-rule.chatter_begins :]
     alarm = _with(alarm, wrong=True, begins=begins)
     if alarm.active:  # it chatters, and never ended for people

@@ -16,7 +16,7 @@ from serving.history.block import Block, blocks_of
 from serving.history.clock import late
 from serving.history.database import Database, insert_rows
 from serving.history.quality import Quality
-from serving.history.record import MICROSECONDS, BoolArray, Record
+from serving.history.record import MICROSECONDS, TOLERANCE, BoolArray, Record
 from serving.history.tables import LATE, STUCK, batches, models, sources, verdicts
 from serving.scoring import Origin
 
@@ -142,8 +142,12 @@ class _Source:
                 continue
             after_pause = rules.warm_up.after_pause * MICROSECONDS
             first = int(block.arrived_N[0])
+            warm_until = first + round(rules.warm_up.seconds * MICROSECONDS)
             if not state["rows"] or first - state["arrived"] >= after_pause:
-                state["warm_until"] = first + round(rules.warm_up.seconds * MICROSECONDS)
+                state["warm_until"] = warm_until
+            elif first < state["arrived"] - TOLERANCE:  # this machine's clock was put back
+                state["warm_until"] = min(state["warm_until"], warm_until)
+                state["arrived"] = first
             late_N = late(state["newest"], state["on_time"], block.time_N, block.arrived_N)
             block.flags_N[late_N] |= LATE
             stuck_NF = self._stuck(state, block, ~late_N, rules.data_quality.stuck)
