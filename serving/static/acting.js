@@ -64,9 +64,10 @@ function ask(name, action, alarm, what, done) {
   const comment = html("textarea", { id: "act-comment", rows: 3, maxlength: 2000 });
   const time = action.times && html("select", { id: "act-time" }, ...action.times.map((seconds) =>
     html("option", { value: seconds, selected: seconds === action.usual ? "" : null }, lasting(1000 * seconds))));
-  const send = html("button", { type: "submit", class: "primary" }, t(`act.${name}`));
+  const title = t(`act.${name}`).replace(/\s*…$/, ""); // the dots say that there is more to come: this
+  const send = html("button", { type: "submit", class: "primary" }, title);
   const form = html("form", { method: "dialog" },
-    html("h2", { id: "act-title" }, t(`act.${name}`)),
+    html("h2", { id: "act-title" }, title),
     html("p", { class: "quiet" }, what),
     html("p", { class: "about" }, t(`act.${name}.about`)),
     time ? html("div", { class: "field" }, html("label", { for: "act-time" }, t("act.time")), time) : null,

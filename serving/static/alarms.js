@@ -97,7 +97,7 @@ function pastRows(one) {
   const toggle = html("button", { type: "button", click: () => toggleAudit(one.id), "aria-expanded": String(open), "data-key": `audit-${one.id}`,
     "aria-label": `${t("audit.show")}: ${one.source}, ${kindWord(one.kind)}` }, t("audit.show"));
   const ended = one.ended === null ? now() : Date.parse(one.ended);
-  const cell = (name, ...children) => html("td", { "data-name": t(`alarm.${name}`) }, html("div", {}, ...children));
+  const cell = (name, ...children) => html("td", { "data-name": t(`alarm.${name}`), "data-column": name }, html("div", {}, ...children));
   const known = one.acknowledged
     ? [whoWords(one.acknowledged_by), ...(one.comment ? [html("span", { class: "about" }, ` “${one.comment}”`)] : [])]
     : [html("span", { class: "quiet" }, "–")];

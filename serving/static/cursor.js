@@ -30,7 +30,7 @@ export function showPoint(trail, index) {
     html("p", { class: "cursor-score" }, html("strong", {}, score),
       threshold === null ? null : html("span", { class: "quiet" }, `${t("threshold")} ${number(threshold)}`)),
     html("ol", { class: "shares" }, ...order.map((at) => one(trail.sensors[at], index, shares[at]))),
-    known ? null : html("p", { class: "about" }, t(`cursor.shares.${raw ? (anomaly ? "coming" : "normal") : "zoom"}`)),
+    ...(known ? [] : [html("p", { class: "about" }, t(`cursor.shares.${raw ? (anomaly ? "coming" : "normal") : "zoom"}`))]),
   );
   return `${when}: ${t(`verdict.${status}`)}, ${score}`;
 }

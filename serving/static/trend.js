@@ -5,15 +5,9 @@ import { kindWord } from "./alarm.js";
 import { page, t } from "./words.js";
 import { width } from "./trail.js";
 
-const LEFT = 64;
-const RIGHT = 14;
-const TOP = 30;
-const BOTTOM = 40;
-const SCORE = 230;
-const SENSOR = 112;
-const GAP = 30;
+// In rem, as text grows with the screen.
+const SIZES = { left: 4, right: 0.9, top: 1.9, bottom: 2.5, score: 14.5, sensor: 7, gap: 1.9, name: 6.5, small: 0.75, line: 0.11, thin: 0.0625, mark: 0.45 };
 const LOGARITHMIC_FROM = 6; // thresholds; above it a linear axis would flatten the normal rows
-const NAMED_SPANS = 12;
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, locale: page.language };
 
 /** Plotly takes milliseconds, shows them by the reader's clock, and tells times as that clock does. */
@@ -32,9 +26,9 @@ function colours() {
   return { ink: of("ink"), quiet: of("quiet"), edge: of("edge"), panel: of("panel"), score: of("bar"), anomaly: of("anomaly"), warn: of("warn"), accent: of("accent"), limit: of("limit") };
 }
 
-/** Pixels; text grows with the screen. */
-function smallText() {
-  return 0.75 * Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+function sizes() {
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+  return Object.fromEntries(Object.entries(SIZES).map(([name, size]) => [name, size < 0.5 ? size * rem : Math.round(size * rem)]));
 }
 
 function registerLanguage() {
@@ -72,7 +66,9 @@ export function makeTrend(element, zoomed) {
     view = [start, end];
     if (!drawn && page.language !== "en") registerLanguage();
     const { data, layout } = figure(trail, start, end, sensors, element.clientWidth);
-    element.parentElement.style.setProperty("--chart-height", `${layout.height}px`);
+    const { top, bottom } = sizes();
+    const place = { height: layout.height, rest: top + bottom, top };
+    for (const [name, pixels] of Object.entries(place)) element.parentElement.style.setProperty(`--chart-${name}`, `${pixels}px`);
     await window.Plotly.react(element, data, layout, CONFIG);
     if (!drawn) element.on("plotly_relayout", relayout);
     drawn = true;
@@ -84,29 +80,32 @@ export function makeTrend(element, zoomed) {
   /** The time at a place on the screen, null beside the drawing. */
   function timeAt(clientX) {
     const box = element.getBoundingClientRect();
-    const share = (clientX - box.left - LEFT) / (box.width - LEFT - RIGHT);
+    const { left, right } = sizes();
+    const share = (clientX - box.left - left) / (box.width - left - right);
     return share < 0 || share > 1 ? null : view[0] + share * (view[1] - view[0]);
   }
   /** Pixels from the drawing's left edge, null for a time that is not shown. */
   function placeOf(time) {
     const share = (time - view[0]) / (view[1] - view[0]);
-    return share < 0 || share > 1 ? null : LEFT + share * (element.clientWidth - LEFT - RIGHT);
+    const { left, right } = sizes();
+    return share < 0 || share > 1 ? null : left + share * (element.clientWidth - left - right);
   }
   return { draw, timeAt, placeOf };
 }
 
 function figure(trail, start, end, sensors, room) {
-  const small = smallText();
+  const size = sizes();
+  const { small } = size;
   const colour = colours();
-  const height = TOP + SCORE + sensors.length * (SENSOR + GAP) + BOTTOM;
-  const inner = height - TOP - BOTTOM;
+  const inner = size.score + sensors.length * (size.sensor + size.gap);
+  const height = size.top + inner + size.bottom;
   const half = width(trail) / 2;
   const times = trail.time.map((time) => time + half);
   const base = { type: "scatter", mode: "lines", x: times, hoverinfo: "skip", showlegend: false, connectgaps: false };
   const layout = {
     width: room,
     height,
-    margin: { l: LEFT, r: RIGHT, t: TOP, b: BOTTOM },
+    margin: { l: size.left, r: size.right, t: size.top, b: size.bottom },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: small, color: colour.quiet },
@@ -116,22 +115,22 @@ function figure(trail, start, end, sensors, room) {
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     xaxis: {
       type: "date", range: [start, end], anchor: sensors.length ? `y${sensors.length + 1}` : "y", gridcolor: colour.edge, zeroline: false,
-      nticks: Math.max(3, Math.floor(room / 110)),
+      nticks: Math.max(3, Math.floor(room / size.name)),
       tickformatstops: TICKS.map(([range, value]) => ({ dtickrange: range, value })),
     },
     shapes: [],
     annotations: [],
   };
   const rowOf = (index) => {
-    const top = index === 0 ? 0 : SCORE + GAP + (index - 1) * (SENSOR + GAP);
-    const tall = index === 0 ? SCORE : SENSOR;
+    const top = index === 0 ? 0 : size.score + size.gap + (index - 1) * (size.sensor + size.gap);
+    const tall = index === 0 ? size.score : size.sensor;
     return [1 - (top + tall) / inner, 1 - top / inner];
   };
   const title = (index, text, sub) => layout.annotations.push({
     xref: "paper", x: 0, xanchor: "left", yref: "paper", y: rowOf(index)[1], yanchor: "bottom", showarrow: false, align: "left",
     text: plain(sub ? `${text} ${sub}` : text), font: { size: 1.08 * small, weight: 650, color: colour.ink },
   });
-  const data = scoreTraces(trail, times, base, colour, start, end);
+  const data = scoreTraces(trail, times, base, colour, start, end, size);
   const { axis, top } = scoreAxis(trail, colour);
   layout.yaxis = { ...axis, domain: rowOf(0), fixedrange: true };
   title(0, t("score"), "");
@@ -144,14 +143,14 @@ function figure(trail, start, end, sensors, room) {
   }
   sensors.forEach((place, index) => {
     const sensor = trail.sensors[place];
-    data.push(...sensorTraces(sensor, times, base, colour, `y${index + 2}`, trail));
+    data.push(...sensorTraces(sensor, base, colour, `y${index + 2}`, trail, size));
     layout[`yaxis${index + 2}`] = {
       domain: rowOf(index + 1), fixedrange: true, gridcolor: colour.edge, zeroline: false, nticks: 4, exponentformat: "e",
     };
     title(index + 1, sensor.name, sensor.unit ? `(${sensor.unit})` : "");
   });
   layout.shapes.push(...spanShapes(trail, start, end, colour), ...noteShapes(trail, colour));
-  layout.annotations.push(...spanNames(trail, start, end, colour, rowOf(0)[1]), ...noteNames(trail, start, end, colour));
+  layout.annotations.push(...spanNames(trail, start, end, colour, rowOf(0)[1], size, room), ...noteNames(trail, start, end, colour, small));
   return { data, layout, top };
 }
 
@@ -167,28 +166,28 @@ function scoreAxis(trail, colour) {
   return { axis: { ...shared, type: "linear", range: [0, highest * 1.12 || 1], nticks: 6 }, top: highest };
 }
 
-function scoreTraces(trail, times, base, colour, start, end) {
+function scoreTraces(trail, times, base, colour, start, end, size) {
   const anomalous = trail.anomalies.flatMap((count, index) => (count > 0 ? [index] : []));
   const limits = trail.thresholds.map((one) => [Math.max(Date.parse(one.start), start), one.value]);
   if (limits.length) limits.push([end, limits.at(-1)[1]]);
   return [
-    ...(trail.mean ? [{ ...base, y: trail.mean, line: { color: colour.score, width: 1, dash: "dot" } }] : []),
-    { ...base, y: trail.score, line: { color: colour.score, width: 1.75 }, mode: trail.time.length < 3 ? "lines+markers" : "lines" },
-    { ...base, x: limits.map(([time]) => time), y: limits.map(([, value]) => value), line: { color: colour.limit, width: 2, dash: "dash", shape: "hv" } },
-    { ...base, mode: "markers", x: anomalous.map((index) => times[index]), y: anomalous.map((index) => trail.score[index]), marker: { color: colour.anomaly, size: 7, symbol: "triangle-up" } },
+    ...(trail.mean ? [{ ...base, y: trail.mean, line: { color: colour.score, width: size.thin, dash: "dot" } }] : []),
+    { ...base, y: trail.score, line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" },
+    { ...base, x: limits.map(([time]) => time), y: limits.map(([, value]) => value), line: { color: colour.limit, width: size.line, dash: "dash", shape: "hv" } },
+    { ...base, mode: "markers", x: anomalous.map((index) => times[index]), y: anomalous.map((index) => trail.score[index]), marker: { color: colour.anomaly, size: size.mark, symbol: "triangle-up" } },
   ];
 }
 
-function sensorTraces(sensor, times, base, colour, yaxis, trail) {
+function sensorTraces(sensor, base, colour, yaxis, trail, size) {
   const here = { ...base, yaxis };
   const traces = [];
   if (sensor.low && sensor.high) {
     traces.push({ ...here, y: sensor.high, line: { width: 0 } });
     traces.push({ ...here, y: sensor.low, line: { width: 0 }, fill: "tonexty", fillcolor: translucent(colour.score, 0.3) });
   }
-  traces.push({ ...here, y: sensor.values, line: { color: colour.score, width: 1.5 }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
+  traces.push({ ...here, y: sensor.values, line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
   if (sensor.expected?.some((value) => value !== null)) {
-    traces.push({ ...here, y: sensor.expected, mode: "lines+markers", line: { color: colour.accent, width: 1.5, dash: "dot" }, marker: { color: colour.accent, size: 5, symbol: "circle-open" } });
+    traces.push({ ...here, y: sensor.expected, mode: "lines+markers", line: { color: colour.accent, width: size.thin, dash: "dot" }, marker: { color: colour.accent, size: 0.7 * size.mark, symbol: "circle-open" } });
   }
   return traces;
 }
@@ -209,14 +208,21 @@ function spanShapes(trail, start, end, colour) {
   });
 }
 
-function spanNames(trail, start, end, colour, top) {
-  const small = smallText();
+/** Names of the alarms, as far as there is room: one that would stand on the last is left out. */
+function spanNames(trail, start, end, colour, top, size, room) {
+  const wide = ((end - start) * size.name) / (room - size.left - size.right);
   const visible = trail.spans.filter((span) => (span.ended === null || Date.parse(span.ended) > start) && Date.parse(span.began) < end);
-  if (visible.length > NAMED_SPANS) return [];
-  return visible.map((span) => ({
-    xref: "x", x: Math.max(Date.parse(span.began), start), xanchor: "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
-    text: `▲ ${plain(kindWord(span.kind))}`, font: { size: 0.92 * small, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
-  }));
+  const rank = ({ kind }) => (kind === "anomaly" ? 0 : 1);
+  const taken = [];
+  return visible.sort((one, other) => rank(one) - rank(other) || Date.parse(one.began) - Date.parse(other.began)).flatMap((span) => {
+    const at = Math.max(Date.parse(span.began), start);
+    if (taken.some((other) => Math.abs(at - other) < wide)) return [];
+    taken.push(at);
+    return [{
+      xref: "x", x: at, xanchor: at > end - wide ? "right" : "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
+      text: `▲ ${plain(kindWord(span.kind))}`, font: { size: 0.92 * size.small, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
+    }];
+  });
 }
 
 function noteShapes(trail, colour) {
@@ -228,8 +234,7 @@ function noteShapes(trail, colour) {
   });
 }
 
-function noteNames(trail, start, end, colour) {
-  const small = smallText();
+function noteNames(trail, start, end, colour, small) {
   return trail.annotations.flatMap((note, index) => {
     const at = Math.max(Date.parse(note.start), start);
     if (at > end || Date.parse(note.end ?? note.start) < start) return [];

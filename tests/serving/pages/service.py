@@ -18,7 +18,11 @@ OpenPage = Callable[..., Page]
 
 def application(folder: Path, bundle: Path, **settings: Any) -> FastAPI:
     """The service over a bundle folder, whether there is a bundle yet or not."""
-    usual = {"model_uri": str(bundle), "cache": folder / "cache", "poll_seconds": 0.2}
+    usual: dict[str, Any] = {
+        "model_uri": str(bundle),
+        "cache": folder / "cache",
+        "poll_seconds": 0.2,
+    }
     return create_app(Settings(**usual, **settings))
 
 
