@@ -29,6 +29,7 @@ def threshold_page(request: Request) -> Response:
         "data": script_data(request, locale, threshold=_data(request, served, drawn.end)),
         "served": served,
         "histogram": drawn,
+        "shared": request.app.state.threshold.shared,
         "words": threshold_words(served.bundle.detector.threshold, locale),
     }
     return page(request, "threshold.html", locale, shown)
