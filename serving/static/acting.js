@@ -44,7 +44,7 @@ export function maintenanceButton(source, done) {
 function actionButton(name, action, alarm, done) {
   const what = alarm.kind === null ? alarm.source : `${alarm.source}, ${kindWord(alarm.kind)}`;
   return guarded(
-    { class: action.primary ? "primary" : null, click: () => ask(name, action, alarm, what, done), "aria-label": `${t(`act.${name}`)}: ${what}` },
+    { class: action.primary ? "primary" : null, click: () => ask(name, action, alarm, what, done), "aria-label": `${t(`act.${name}`)}: ${what}`, "data-key": `${name}-${alarm.id ?? ""}` },
     t(`act.${name}`));
 }
 

@@ -5,7 +5,7 @@ import { countAlarms, kindWord, priorityWord, reasonWords, severityBar, sinceWor
 import { addressOf, calm, read } from "./api.js";
 import { exactly, lasting, now } from "./clock.js";
 import { showConnection } from "./connection.js";
-import { byId, html } from "./dom.js";
+import { byId, html, keepFocus } from "./dom.js";
 import { follow } from "./live.js";
 import { number, page, sourceAddress, t } from "./words.js";
 
@@ -65,12 +65,7 @@ function currentAlarm(alarm) {
       html("p", { class: "quiet" }, sinceWords(alarm.since, alarm.until)),
       last?.reason ? html("p", { class: "about" }, reasonWords(last.reason)) : null),
     html("dl", { class: "alarm-facts" }, ...facts.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value)))),
-    html("div", { class: "alarm-actions" }, ...keyed(actionButtons(alarm, soon), `act-${alarm.id}`)));
-}
-
-function keyed(buttons, prefix) {
-  buttons.forEach((button, index) => (button.dataset.key = `${prefix}-${index}`));
-  return buttons;
+    html("div", { class: "alarm-actions" }, ...actionButtons(alarm, soon)));
 }
 
 /** The source's page around the time of an occurrence. */
@@ -159,13 +154,6 @@ async function refreshOpened() {
     if (listed.has(id)) opened.set(id, (await read(`api/occurrences/${id}`)).audit);
     else opened.delete(id);
   }
-}
-
-/** Make a part of the page anew; whatever had the focus in it has it afterwards. */
-function keepFocus(part, make) {
-  const key = part.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  make();
-  if (key !== undefined) part.querySelector(`[data-key="${key}"]`)?.focus();
 }
 
 /** All that the filters find, as CSV. Spreadsheets must not take a name for a formula. */

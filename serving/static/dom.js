@@ -31,3 +31,10 @@ export function sign(status) {
       : [svg("circle", { cx: 12, cy: 12, r: 11 }), svg("path", { d: "m7 12.5 3.5 3.5L17 9", class: "stroke" })];
   return svg("svg", { viewBox: "0 0 24 24", class: "sign", "aria-hidden": "true" }, ...shape);
 }
+
+/** Make a part of the page anew; what had the focus in it has it afterwards, by its `data-key`. */
+export function keepFocus(part, make) {
+  const key = part.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  make();
+  if (key !== undefined) part.querySelector(`[data-key="${key}"]`)?.focus();
+}

@@ -7,7 +7,7 @@ import { addressOf, calm, read } from "./api.js";
 import { DAY, lasting, moment, now } from "./clock.js";
 import { showConnection } from "./connection.js";
 import { showPoint } from "./cursor.js";
-import { byId, html, svg } from "./dom.js";
+import { byId, html, keepFocus, svg } from "./dom.js";
 import { follow } from "./live.js";
 import { showNotes, startNotes } from "./notes.js";
 import { MOST, append, forget, nearest } from "./trail.js";
@@ -178,7 +178,7 @@ async function loadAlarms() {
     const { alarms } = await read("api/alarms");
     countAlarms(alarms);
     const own = alarms.filter((alarm) => alarm.source === page.source);
-    byId("alarms").replaceChildren(...shownAlarms(own));
+    keepFocus(byId("alarms"), () => byId("alarms").replaceChildren(...shownAlarms(own)));
   } catch (error) {
     byId("problem").replaceChildren(html("p", { class: "note" }, error.message));
   }
