@@ -217,13 +217,13 @@ def problem_document(failure: Failure) -> Response:
         "type": "about:blank",
         "title": HTTPStatus(failure.status).phrase,
         "status": failure.status,
-        "detail": failure.detail,
+        "detail": _utf8(failure.detail),
         "request_id": failure.request_id,
     }
     errors = [
         {
-            "detail": problem.detail,
-            "sensor": None if problem.sensor is None else _writable(problem.sensor),
+            "detail": _utf8(problem.detail),
+            "sensor": None if problem.sensor is None else _utf8(problem.sensor[:SHOWN_CHARACTERS]),
             "row": problem.row,
         }
         for problem in failure.problems
@@ -234,9 +234,9 @@ def problem_document(failure: Failure) -> Response:
     return Response(body, failure.status, headers=failure.headers, media_type=MEDIA_TYPE)
 
 
-def _writable(text: str) -> str:
-    """What a client sent, fit to be sent back: short, and without what UTF-8 cannot say."""
-    return text[:SHOWN_CHARACTERS].encode(errors="replace").decode()
+def _utf8(text: str) -> str:
+    """What may quote a client, fit to be sent back: without halves of surrogate pairs."""
+    return text.encode(errors="replace").decode()
 
 
 class Problems:

@@ -158,7 +158,7 @@ def _check_origin(request: ScoreRequest) -> None:
     if timestamp is not None:
         try:
             msgspec.convert(timestamp, Annotated[datetime, msgspec.Meta(tz=True)])
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError):  # half of a surrogate pair
             wanted = "RFC 3339 with its zone is needed, like 2026-01-31T08:00:00+09:00"
             problems.append(Problem(f"timestamp is {timestamp[:60]!r}; {wanted}"))
     if problems:

@@ -33,7 +33,7 @@ TIMES = 30 if PROFILE == LONG else 1
 
 INSIDE = re.compile(
     rb"Traceback|site-packages|\.py\", line|<\w[\w. ]* object at|\b0x[0-9a-f]{8,}|"
-    rb"(?<!-m )\bserving\.[a-z]|\bkizashi\.[a-z]|\w+(Error|Exception|Warning)\(|"
+    rb"\w+(Error|Exception|Warning)\(|\b(serving|kizashi)\.(score|formats|history|runtime)\b|"
     rb"sqlite3|sqlalchemy|psycopg|msgspec|pydantic\.dev|numpy\."
 )
 """What would be a piece of the program rather than an answer."""

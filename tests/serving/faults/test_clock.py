@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from kizashi.runtime.bundle import Bundle
 from serving.app import create_app
+from serving.history import upkeep
+from serving.history.tables import verdicts
 from serving.settings import Settings
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.serving.faults.asking import Asker, Got, Sent, asking
@@ -97,18 +100,34 @@ def test_limits_do_not_go_by_the_clock(service: Asker, clock: Clock, jump: float
     assert 1 <= int(answers[-1].all("retry-after")[0]) <= 62
 
 
-@pytest.mark.parametrize("jump", [-YEAR, YEAR])
-def test_what_history_keeps_looks_the_same_after_a_jump(
-    service: Asker, clock: Clock, jump: float
+@pytest.mark.parametrize(
+    ("jump", "believed_after", "kept"),
+    [(-YEAR, DAY, True), (YEAR, DAY, True), (60 * YEAR, DAY, True), (YEAR, 0.0, False)],
+)
+def test_rows_are_let_go_by_a_clock_that_was_put_ahead_only_when_it_stays_so(
+    service: Asker,
+    clock: Clock,
+    jump: float,
+    believed_after: float,
+    kept: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, seconds in {"TIDY": 0.0, "HURRY": 0.0, "BELIEF": believed_after}.items():
+        monkeypatch.setattr(upkeep, f"{name}_SECONDS", seconds)
     history = service.app.state.history
+    made = upkeep.Upkeep(history.database, history.rules, history.upkeep.retention)
+    made.once(microseconds(clock))
     for _ in range(5):
         assert row(service, NORMAL_ROW, "press-01").status == 200
     assert history.writer.wait_until_written()
     clock.ahead = jump
     for _ in range(3):
-        history.upkeep.once(round(time.time() * 1e6))
+        made.once(microseconds(clock))
     clock.ahead = 0.0
-    history.upkeep.once(round(time.time() * 1e6))
-    got = service.ask(Sent("GET", "/api/series?source=press-01&resolution=raw"))
-    assert len(got.json()["time"]) == 5
+    made.once(microseconds(clock))
+    with history.database.read() as connection:
+        assert bool(connection.execute(select(verdicts.c.id)).all()) is kept
+
+
+def microseconds(clock: Clock) -> int:
+    return round(clock() * 1e6)

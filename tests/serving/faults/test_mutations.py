@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.serving.faults.asking import Asker, Sent, examples
 from tests.serving.faults.requests_that_work import as_json, bodies, jsons
 
-NASTY: list[Any] = [
+ODD: list[Any] = [
     *(None, True, False, 0, -0.0, 1, -1, 2**31, -(2**63), 2**64, 10**400, -(10**5000)),
     *(1e308, -1e308, 5e-324, float("nan"), float("inf"), float("-inf")),
     *("", " ", "\0", "\ud800", "\udfff\ud800", "é" * 300, "x" * 5000, "null", "NaN", "1e400"),
@@ -83,7 +83,7 @@ def with_other(content: Any, path: tuple[Any, ...], other: Any) -> Any:
 def spoiled(content: Any) -> st.SearchStrategy[Any]:
     """The content with other values at some of its places, with names lost or added."""
     some = st.sampled_from(places(content))
-    other = st.one_of(st.sampled_from(NASTY), st.floats(), st.text(max_size=20), some.map(repr))
+    other = st.one_of(st.sampled_from(ODD), st.floats(), st.text(max_size=20), some.map(repr))
     once = st.tuples(some, other).map(lambda made: with_other(content, *made))
     added = st.tuples(st.text(max_size=5), other).map(
         lambda pair: {**content, pair[0]: pair[1]} if isinstance(content, dict) else pair
@@ -104,6 +104,16 @@ def test_json_with_other_values_is_answered_as_promised(asker: Asker, name: str)
         asker.check(as_json(path, body), "with other values")
 
     try_it()
+
+
+@pytest.mark.parametrize("name", [*NAMES, *ACTS, *NOTES])
+def test_json_with_each_odd_value_at_each_place_is_answered_as_promised(
+    asker: Asker, name: str
+) -> None:
+    path, content = good(asker, name)
+    for place in places(content):
+        for other in ODD:
+            asker.check(as_json(path, with_other(content, place, other)), "with an odd value")
 
 
 @pytest.mark.parametrize("name", [*NAMES, "shelve", "note"])

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from kizashi.registry import Registry
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.contract import Sensor
-from tests.bundles import NORMAL_ROW, press_line_bundle, press_line_rows
+from tests.bundles import NORMAL_ROW, PRESS_LINE, press_line_bundle, press_line_rows
 from tests.serving.services import Running, keep_alive, running, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -77,10 +77,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     client = MlflowClient(registry.uri, registry.uri)
     client.create_registered_model("kizashi")
     bundles = {}
+    sensors = {FEWER: OTHER, SAME_COUNT: ALIKE}
     for version in ("1", "2", *BAD, FEWER, SAME_COUNT):
-        others = {FEWER: {"sensors": OTHER}, SAME_COUNT: {"sensors": ALIKE}}
-        more: dict[str, Any] = others.get(version, {})
-        bundle = press_line_bundle(folder / version, seed=int(version), **more)
+        named = sensors.get(version, PRESS_LINE)
+        bundle = press_line_bundle(folder / version, seed=int(version), sensors=named)
         client.create_model_version(
             "kizashi", str(bundle.folder), tags={"bundle_hash": bundle.hash}
         )
@@ -101,7 +101,7 @@ def service(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @contextmanager
 def following(store: Store, folder: Path, **settings: Any) -> Iterator[Running]:
     """A service that follows the registry."""
-    more = {"tracking_uri": store.registry.uri, "poll_seconds": 0.3} | settings
+    more: dict[str, Any] = {"tracking_uri": store.registry.uri, "poll_seconds": 0.3} | settings
     with running(Path("models:/kizashi"), folder, **more) as started:
         yield started
 
@@ -134,6 +134,11 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
+
+    def wait_for_more(self, count: int = 60) -> None:
+        """Until so many more are answered, or one is not."""
+        enough = len(self.answers) + count
+        wait_until(lambda: len(self.answers) > enough or bool(self.failures), SECONDS)
 
     def _run(self, kind: Callable[[HTTPConnection, int], None]) -> None:
         connection = keep_alive(self.service)
@@ -179,11 +184,9 @@ def test_promoted_rolled_back_and_promoted_again_every_answer_is_one_versions(
 ) -> None:
     with Load(service) as load:
         for version in ("2", "1", "2", "1", "2", "1"):
-            enough = len(load.answers) + 60
-            wait_until(lambda enough=enough: len(load.answers) > enough or load.failures, SECONDS)
+            load.wait_for_more()
             promote_and_wait(store, service, version)
-        enough = len(load.answers) + 60
-        wait_until(lambda: len(load.answers) > enough or bool(load.failures), SECONDS)
+        load.wait_for_more()
     assert load.failures == []
     known = expected(store)
     assert {version for version, _, _ in load.answers} == {"1", "2"}
@@ -278,8 +281,7 @@ def test_a_registry_that_goes_away_and_comes_back_is_noticed_and_nothing_is_lost
         away = database.rename(store.folder / "away.db")
         wait_until(lambda: ready(service)["registry"] == "unreachable", SECONDS)
         assert ready(service)["status"] == "ready"
-        enough = len(load.answers) + 60
-        wait_until(lambda: len(load.answers) > enough or bool(load.failures), SECONDS)
+        load.wait_for_more()
         away.rename(database)
         wait_until(lambda: ready(service)["registry"] == "reachable", SECONDS)
         promote_and_wait(store, service, "2")

@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ HUNDRED_MEGABYTES = 100 * 1024 * 1024
 @pytest.fixture(scope="module")
 def service(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("wire")
-    settings = {"body_timeout_seconds": PATIENCE, "max_stream_bytes": 2**20}
+    settings: dict[str, Any] = {"body_timeout_seconds": PATIENCE, "max_stream_bytes": 2**20}
     with running(bundle.folder, folder, **settings) as started:
         yield started
 
