@@ -166,6 +166,8 @@ class Detectors:
         self.change, held = change, self.current
         if held is not None and held.change != self._change_of(held.bundle):
             self.current = replace(held, change=self._change_of(held.bundle))
+            value = self.current.detector.threshold.value
+            log.info("version %s is judged by the threshold %g", held.version, value)
 
     def _change_of(self, bundle: Bundle) -> Change | None:
         return self.change if self.change is not None and self.change.holds(bundle.hash) else None

@@ -3,7 +3,6 @@
 Only rows that the same bundle judged count, as scores of another one mean something else.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,8 +56,8 @@ class SourceWeek:
 
 @dataclass(slots=True)
 class Labelled:
-    """Rows of anomaly alarms that somebody marked as true or as false, and those that would be anomalies;
-    the same of the alarms themselves, which have at least one such row."""
+    """Rows of anomaly alarms that somebody marked as true or as false, and those that would be
+    anomalies; the same of the alarms themselves, which have at least one such row."""
 
     true_rows: int = 0
     true_found: int = 0
@@ -119,17 +118,30 @@ def calibrated(calibration: Calibration, value: float) -> Calibrated:
 def week(connection: Connection, bundle: str, value: float, now: int) -> Week:
     """What the week up to `now` would have been with a threshold of `value`."""
     first = (now - WEEK) // MINUTE_LONG * MINUTE_LONG
-    mine = set(
-        connection.execute(select(models.c.id).where(models.c.bundle == bundle)).scalars().all()
-    )
     found = Week(now, now)
     for source in connection.execute(select(sources.c.id, sources.c.name)).all():
-        minutes = _minutes(connection, source.id, first, now)
-        found.other_versions += sum(row.rows for row in minutes if row.model_id not in mine)
-        own = [row for row in minutes if row.model_id in mine]
-        if own:
-            found.start = min(found.start, own[0].start)
-            found.sources.append(_source_week(connection, source, own, value, found))
+        within = (
+            (trends.c.source_id == source.id)
+            & (trends.c.resolution == MINUTE)
+            & trends.c.start.between(first, now)
+        )
+        own = within & trends.c.model_id.in_(_models(bundle))
+        total = func.coalesce(func.sum(trends.c.rows), 0)
+        every = int(connection.execute(select(total).where(within)).scalar_one())
+        mine = connection.execute(
+            select(
+                func.min(trends.c.start).label("start"),
+                total.label("rows"),
+                func.coalesce(func.sum(trends.c.anomalies), 0).label("anomalies"),
+            ).where(own)
+        ).one()
+        found.other_versions += every - int(mine.rows)
+        if mine.rows:
+            found.start = min(found.start, mine.start)
+            would = _would(connection, own, value, found)
+            found.sources.append(
+                SourceWeek(source.name, int(mine.rows), int(mine.anomalies), would)
+            )
     found.sources.sort(key=lambda one: (-one.would, -one.then, one.name))
     return found
 
@@ -137,7 +149,6 @@ def week(connection: Connection, bundle: str, value: float, now: int) -> Week:
 def labelled(connection: Connection, bundle: str, value: float) -> Labelled:
     """What of the alarms that people marked as true or false would be found."""
     found = Labelled()
-    known = select(models.c.id).where(models.c.bundle == bundle)
     above = verdicts.c.score > value * (1 + ROUNDING)
     # Silence and bad data are not told by a score.
     wanted = select(labels).join(occurrences, occurrences.c.id == labels.c.occurrence_id)
@@ -146,7 +157,7 @@ def labelled(connection: Connection, bundle: str, value: float) -> Labelled:
             select(func.count(), func.sum(case((or_(above, _out_of_range()), 1), else_=0)))
             .where(verdicts.c.source_id == label.source_id)
             .where(verdicts.c.time.between(label.start, label.end))
-            .where(verdicts.c.model_id.in_(known))
+            .where(verdicts.c.model_id.in_(_models(bundle)))
         ).one()
         if not rows:
             continue
@@ -164,66 +175,45 @@ def labelled(connection: Connection, bundle: str, value: float) -> Labelled:
     return found
 
 
-def _minutes(connection: Connection, source_id: int, first: int, now: int) -> Sequence[Any]:
-    c = trends.c
-    query = (
-        select(c.start, c.model_id, c.rows, c.anomalies, c.score_max)
-        .where(c.source_id == source_id, c.resolution == MINUTE)
-        .where(c.start >= first, c.start <= now)
-        .order_by(c.start)
-    )
-    return connection.execute(query).all()
+def _models(bundle: str) -> Any:
+    """A bundle is several rows of `models`: one for each name, version and threshold it had."""
+    return select(models.c.id).where(models.c.bundle == bundle)
 
 
-def _source_week(
-    connection: Connection, source: Any, minutes: Sequence[Any], value: float, found: Week
-) -> SourceWeek:
-    """Only minutes with a score above the threshold, or with anomalies, need to be looked into."""
+def _would(connection: Connection, own: Any, value: float, found: Week) -> int:
+    """Rows of a source's minutes that would be anomalies. Only minutes with a score above the
+    threshold, or with anomalies, need to be looked into; the database does it by itself, as the
+    interpreter must not be held while rows are judged."""
     limit = value * (1 + ROUNDING)
-    wanted = [row for row in minutes if row.score_max > limit or row.anomalies]
-    looked = wanted
-    if len(wanted) > MOST_MINUTES:
+    wanted = own & ((trends.c.score_max > limit) | (trends.c.anomalies > 0))
+    rows_of = func.coalesce(func.sum(trends.c.rows), 0)
+    counted = select(func.count(), rows_of, func.min(trends.c.start))
+    minutes, rows, first = connection.execute(counted.where(wanted)).one()
+    if not minutes:
+        return 0
+    looked = rows
+    if minutes > MOST_MINUTES:
         found.estimated = True
-        places = np.linspace(0, len(wanted) - 1, MOST_MINUTES).astype(int)
-        looked = [wanted[place] for place in places]
-    rows, would = 0, 0
-    for start, end, model_ids in _runs(looked):
-        counted, above = _count(connection, source.id, start, end, model_ids, limit)
-        rows += counted
-        would += above
-    found.incomplete |= rows < sum(row.rows for row in looked)
-    return SourceWeek(
-        name=source.name,
-        rows=sum(row.rows for row in minutes),
-        then=sum(row.anomalies for row in minutes),
-        would=round(would * len(wanted) / len(looked)) if looked else 0,
-    )
-
-
-def _runs(minutes: Sequence[Any]) -> list[tuple[int, int, set[int]]]:
-    """Minutes that follow one another, as one span with the models that judged in it."""
-    runs: list[tuple[int, int, set[int]]] = []
-    for row in minutes:
-        if runs and row.start <= runs[-1][1]:
-            start, _, model_ids = runs[-1]
-            runs[-1] = start, row.start + MINUTE_LONG, model_ids | {row.model_id}
-        else:
-            runs.append((row.start, row.start + MINUTE_LONG, {row.model_id}))
-    return runs
-
-
-def _count(
-    connection: Connection, source_id: int, start: int, end: int, model_ids: set[int], limit: float
-) -> tuple[int, int]:
-    """Rows of a span, and those of them that would be anomalies."""
+        step = -(-minutes // MOST_MINUTES) | 1  # odd, so as not to meet a machine's own rhythm
+        minute = trends.c.start.op("/")(MINUTE_LONG)  # of whole numbers, in both databases
+        wanted = wanted & (minute.op("%")(step) == first // MINUTE_LONG % step)
+        looked = connection.execute(counted.where(wanted)).one()[1]
     c = verdicts.c
-    would = or_(c.score > limit, _out_of_range())
-    row = connection.execute(
-        select(func.count(), func.sum(case((would, 1), else_=0)))
-        .where(c.source_id == source_id, c.time >= start, c.time < end)
-        .where(c.model_id.in_(model_ids))
+    theirs = (
+        (c.source_id == trends.c.source_id)
+        & (c.model_id == trends.c.model_id)
+        & (c.time >= trends.c.start)
+        & (c.time < trends.c.start + MINUTE_LONG)
+    )
+    above = case((or_(c.score > limit, _out_of_range()), 1), else_=0)
+    kept, would = connection.execute(
+        select(func.count(), func.coalesce(func.sum(above), 0))
+        .select_from(trends)
+        .join(verdicts, theirs)
+        .where(wanted)
     ).one()
-    return int(row[0]), int(row[1] or 0)
+    found.incomplete |= kept < looked
+    return round(int(would) * int(rows) / int(looked)) if looked else 0
 
 
 def _out_of_range() -> Any:
