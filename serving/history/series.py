@@ -94,7 +94,8 @@ def _rows_let_go(connection: Connection, source_id: int, start: int) -> bool:
     oldest_trend = connection.execute(
         select(trends.c.start)
         .where(trends.c.source_id == source_id, trends.c.resolution == MINUTE)
-        .where(trends.c.start >= start)
+        # Anomalies stay: a minute of nothing else tells of no row that has gone.
+        .where(trends.c.start >= start, trends.c.rows > trends.c.anomalies)
         .order_by(trends.c.start)
         .limit(1)
     ).scalar()

@@ -82,6 +82,13 @@ def test_a_series_of_rows_has_values_and_what_was_expected_of_anomalies(
     assert [span.kind for span in series.spans] == ["anomaly"]
 
 
+def test_a_time_of_nothing_but_anomalies_is_told_by_rows(alarmed: TestClient) -> None:
+    send(alarmed, 3, ANOMALOUS_ROW, "press-03")
+    settled(alarmed)
+    answer = alarmed.get("/api/series", params={"source": "press-03"})
+    assert Series.model_validate_json(answer.content).resolution == "raw"
+
+
 @pytest.mark.parametrize("resolution", ["minute", "hour", "day"])
 def test_a_series_of_trends_has_means_and_limits(alarmed: TestClient, resolution: str) -> None:
     asked = {"source": SOURCE, "resolution": resolution}
