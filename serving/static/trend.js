@@ -168,7 +168,8 @@ function scoreAxis(trail, colour) {
 
 function scoreTraces(trail, times, base, colour, start, end, size) {
   const anomalous = trail.anomalies.flatMap((count, index) => (count > 0 ? [index] : []));
-  const limits = trail.thresholds.map((one) => [Math.max(Date.parse(one.start), start), one.value]);
+  // The first one's time is only that of the first row here.
+  const limits = trail.thresholds.map((one, index) => [index ? Date.parse(one.start) : start, one.value]);
   if (limits.length) limits.push([end, limits.at(-1)[1]]);
   return [
     ...(trail.mean ? [{ ...base, y: trail.mean, line: { color: colour.score, width: size.thin, dash: "dot" } }] : []),
