@@ -41,4 +41,4 @@ def counterfactual(
     np.divide(fall_BC * blame_B1, total_B1, out=divided_BC, where=total_B1 > 0)
     shared_BF = share_BF.copy()
     np.put_along_axis(shared_BF, most_BC, divided_BC, axis=1)
-    return shared_BF
+    return np.minimum(shared_BF, 1.0)  # rounding may leave one a little above

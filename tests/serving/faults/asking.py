@@ -90,7 +90,8 @@ class Got:
 class Asker:
     """Sends requests to `app`, whose lifespan the caller takes care of."""
 
-    def __init__(self, app: FastAPI, key: bytes | None = None) -> None:
+    def __init__(self, app: FastAPI, key: bytes | None = None, good: object = NORMAL_ROW) -> None:
+        self._values = good
         self.app = app
         self.key = key
         self._loop = asyncio.new_event_loop()
@@ -118,7 +119,7 @@ class Asker:
         headers = [(b"content-type", b"application/json")]
         if self.key is not None:
             headers.append((b"x-api-key", self.key))
-        body = json.dumps({"values": NORMAL_ROW}).encode()
+        body = json.dumps({"values": self._values}).encode()
         got = self.ask(Sent("POST", "/anomaly", body, headers))
         assert got.status == 200, got
         return float(got.json()["score"])
@@ -247,11 +248,11 @@ class Declared:
 
 
 @contextmanager
-def asking(app: FastAPI, key: str | None = None) -> Iterator[Asker]:
+def asking(app: FastAPI, key: str | None = None, good: object = NORMAL_ROW) -> Iterator[Asker]:
     """An asker of `app`, with its history and without its other processes."""
     history = app.state.history
     history.start()
-    asker = Asker(app, None if key is None else key.encode())
+    asker = Asker(app, None if key is None else key.encode(), good)
     try:
         yield asker
     finally:

@@ -97,6 +97,20 @@ def jsons(model: str, bundle: str) -> dict[str, tuple[str, Any]]:
     }
 
 
+def of_windows(model: str) -> dict[str, tuple[str, Any]]:
+    """Good JSON requests to a model of windows of two rows."""
+    window = [NORMAL_ROW, ANOMALOUS_ROW]
+    infer = {"inputs": [tensor(shape=[1, 2, 3], data=[window])]}
+    return {
+        "row": ("/anomaly", {"values": window, "source": SOURCE}),
+        "detail": ("/anomaly?detail=full&prototypes=3", {"values": [NORMAL_ROW, [1, None, 3]]}),
+        "batch": ("/anomaly/batch", {"instances": [*window, [1, None, 3]]}),
+        "infer": (INFER.replace("{model}", model), infer),
+        "split": ("/invocations", {"dataframe_split": {"columns": list(NAMES), "data": window}}),
+        "detect": (DETECT, {"variables": series()}),
+    }
+
+
 def bodies(model: str) -> dict[str, Sent]:
     """Good requests whose bodies are no JSON, or not only."""
 

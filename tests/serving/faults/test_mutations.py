@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.serving.faults.asking import Asker, Sent, examples
-from tests.serving.faults.requests_that_work import as_json, bodies, jsons
+from tests.serving.faults.requests_that_work import as_json, bodies, jsons, of_windows
 
 ODD: list[Any] = [
     *(None, True, False, 0, -0.0, 1, -1, 2**31, -(2**63), 2**64, 10**400, -(10**5000)),
@@ -136,6 +136,22 @@ def test_other_formats_with_other_bytes_are_answered_as_promised(asker: Asker, n
     @given(body=altered(sent.body), pieces=st.integers(1, 5))
     def try_it(body: bytes, pieces: int) -> None:
         asker.check(replace(sent, body=body, pieces=pieces), "in other formats")
+
+    try_it()
+
+
+@pytest.mark.parametrize("name", ["row", "detail", "batch", "infer", "split", "detect"])
+def test_a_model_of_windows_that_fills_in_answers_as_promised(windowed: Asker, name: str) -> None:
+    path, content = of_windows(windowed.app.state.detectors.current.name)[name]
+    assert windowed.ask(as_json(path, content)).status == 200
+    for place in places(content):
+        for other in ODD:
+            windowed.check(as_json(path, with_other(content, place, other)), "with an odd value")
+
+    @examples(60)
+    @given(body=altered(json.dumps(content).encode()))
+    def try_it(body: bytes) -> None:
+        windowed.check(as_json(path, body), "with other bytes")
 
     try_it()
 
