@@ -252,10 +252,14 @@ function warnings({ calibration, week: found }) {
   return told.map((text) => html("p", { class: "note" }, text));
 }
 
+function others(found) {
+  return found?.other_versions ? [t("decide.other_versions", { rows: number(found.other_versions) })] : [];
+}
+
 /** Which sources it would have been in the last week. */
 function week(found, same) {
   if (!page.history) return [html("p", { class: "about" }, t("decide.no_history"))];
-  if (!found?.rows) return [html("p", { class: "about" }, t("decide.no_rows"))];
+  if (!found?.rows) return [t("decide.no_rows"), ...others(found)].map((text) => html("p", { class: "about" }, text));
   const head = [t("decide.source"), t("decide.rows"), t("decide.were"), ...(same ? [] : [t("decide.would")])];
   const body = found.sources.map((source) => {
     const more = source.would - source.then;
@@ -269,7 +273,7 @@ function week(found, same) {
   const notes = [
     ...(found.estimated ? [t("decide.estimated")] : []),
     ...(found.incomplete ? [t("decide.incomplete")] : []),
-    ...(found.other_versions ? [t("decide.other_versions", { rows: number(found.other_versions) })] : []),
+    ...others(found),
   ];
   return [
     html("h3", {}, t("decide.week.by_source")),
