@@ -321,13 +321,28 @@ def test_before_the_first_row_the_overview_says_how_to_send_it(
         assert _sideways(page) <= 0
 
 
-@pytest.mark.parametrize("path", ["", "alarms", "sources/press-1"])
+@pytest.mark.parametrize(("path", "shown"), [("", ".tile"), ("alarms", "#current li")])
+def test_a_page_says_that_the_database_is_away_and_comes_back_with_it(
+    service: str, open_page: OpenPage, path: str, shown: str
+) -> None:
+    page = open_page(f"{service}try")
+    page.route("**/api/**", lambda route: route.fulfill(status=503, json={"detail": "away"}))
+    page.goto(f"{service}{path}")
+    expect(page.get_by_text("The database of the history cannot be reached")).to_be_visible()
+    expect(page.locator("#live")).to_have_attribute("data-state", "lost")
+    page.unroute("**/api/**")
+    expect(page.locator(shown).first).to_be_visible()
+    expect(page.get_by_text("The database of the history cannot be reached")).to_have_count(0)
+
+
 def test_without_a_history_the_pages_say_so(
-    folder: Path, tmp_path: Path, open_page: OpenPage, path: str
+    folder: Path, tmp_path: Path, open_page: OpenPage
 ) -> None:
     with running(application(tmp_path, folder / "bundle", database_url="none")) as address:
-        page = open_page(f"{address}{path}")
-        expect(page.get_by_role("heading", name="History is switched off")).to_be_visible()
+        page = open_page(address)
+        for path in ("alarms", "sources/press-1", ""):
+            page.goto(f"{address}{path}")
+            expect(page.get_by_role("heading", name="History is switched off")).to_be_visible()
         page.get_by_role("link", name="Try a row or a file").click()
         expect(page.get_by_role("button", name="Score", exact=True)).to_be_visible()
 
