@@ -95,6 +95,7 @@ def service(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     store.promote("1")
     folder = tmp_path_factory.mktemp("service")
     with following(store, folder, workers=2) as started:
+        wait_until(lambda: started.log.count("serving kizashi version 1,") == 2, SECONDS)
         yield started
 
 
