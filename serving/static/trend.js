@@ -7,6 +7,7 @@ import { width } from "./trail.js";
 
 // In rem, as text grows with the screen.
 const SIZES = { left: 4, right: 0.9, top: 1.9, bottom: 2.5, score: 14.5, sensor: 7, gap: 1.9, name: 6.5, small: 0.75, line: 0.11, thin: 0.0625, mark: 0.45 };
+const LEAST_BREAK = 10_000; // milliseconds; shorter silences do not break a line of rows
 const LOGARITHMIC_FROM = 6; // thresholds; above it a linear axis would flatten the normal rows
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, locale: page.language };
 
@@ -93,6 +94,15 @@ export function makeTrend(element, zoomed) {
   return { draw, timeAt, placeOf };
 }
 
+/** The trail's places in their order, with a -1 where nothing came for long: lines break there,
+ * rather than tell of values that nobody measured. */
+function unbroken(trail) {
+  const steps = trail.time.slice(1).map((time, index) => time - trail.time[index]);
+  const usual = steps.slice().sort((one, other) => one - other)[steps.length >> 1] ?? 0;
+  const longest = width(trail) ? 1.5 * width(trail) : Math.max(10 * usual, LEAST_BREAK);
+  return trail.time.flatMap((_, index) => (index > 0 && steps[index - 1] > longest ? [-1, index] : [index]));
+}
+
 function figure(trail, start, end, sensors, room) {
   const size = sizes();
   const { small } = size;
@@ -100,7 +110,9 @@ function figure(trail, start, end, sensors, room) {
   const inner = size.score + sensors.length * (size.sensor + size.gap);
   const height = size.top + inner + size.bottom;
   const half = width(trail) / 2;
-  const times = trail.time.map((time) => time + half);
+  const order = unbroken(trail);
+  const of = (column) => order.map((index) => (index < 0 ? null : column[index]));
+  const times = order.map((index, at) => (trail.time[index] ?? trail.time[order[at + 1]]) + half);
   const base = { type: "scatter", mode: "lines", x: times, hoverinfo: "skip", showlegend: false, connectgaps: false };
   const layout = {
     width: room,
@@ -130,7 +142,7 @@ function figure(trail, start, end, sensors, room) {
     xref: "paper", x: 0, xanchor: "left", yref: "paper", y: rowOf(index)[1], yanchor: "bottom", showarrow: false, align: "left",
     text: plain(sub ? `${text} ${sub}` : text), font: { size: 1.08 * small, weight: 650, color: colour.ink },
   });
-  const data = scoreTraces(trail, times, base, colour, start, end, size);
+  const data = scoreTraces(trail, of, half, base, colour, start, end, size);
   const { axis, top } = scoreAxis(trail, colour);
   layout.yaxis = { ...axis, domain: rowOf(0), fixedrange: true };
   title(0, t("score"), "");
@@ -143,7 +155,7 @@ function figure(trail, start, end, sensors, room) {
   }
   sensors.forEach((place, index) => {
     const sensor = trail.sensors[place];
-    data.push(...sensorTraces(sensor, base, colour, `y${index + 2}`, trail, size));
+    data.push(...sensorTraces(sensor, of, base, colour, `y${index + 2}`, trail, size));
     layout[`yaxis${index + 2}`] = {
       domain: rowOf(index + 1), fixedrange: true, gridcolor: colour.edge, zeroline: false, nticks: 4, exponentformat: "e",
     };
@@ -159,38 +171,53 @@ function scoreAxis(trail, colour) {
   const highest = trail.score.reduce((most, score) => Math.max(most, score), limit);
   const shared = { gridcolor: colour.edge, zeroline: false, exponentformat: "e" };
   if (limit > 0 && highest > LOGARITHMIC_FROM * limit) {
-    const least = trail.score.reduce((less, score) => (score > 0 ? Math.min(less, score) : less), limit);
+    const least = (trail.mean ?? trail.score).reduce((less, score) => (score > 0 ? Math.min(less, score) : less), limit);
     const bottom = Math.max(least * 0.8, limit / 1000);
     return { axis: { ...shared, type: "log", range: [Math.log10(bottom), Math.log10(highest * 1.4)], dtick: 1 }, top: highest };
   }
   return { axis: { ...shared, type: "linear", range: [0, highest * 1.12 || 1], nticks: 6 }, top: highest };
 }
 
-function scoreTraces(trail, times, base, colour, start, end, size) {
+function scoreTraces(trail, of, half, base, colour, start, end, size) {
   const anomalous = trail.anomalies.flatMap((count, index) => (count > 0 ? [index] : []));
   // The first one's time is only that of the first row here.
   const limits = trail.thresholds.map((one, index) => [index ? Date.parse(one.start) : start, one.value]);
   if (limits.length) limits.push([end, limits.at(-1)[1]]);
   return [
-    ...(trail.mean ? [{ ...base, y: trail.mean, line: { color: colour.score, width: size.thin, dash: "dot" } }] : []),
-    { ...base, y: trail.score, line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" },
+    ...(trail.mean ? [{ ...base, y: of(trail.mean), line: { color: colour.score, width: size.thin, dash: "dot" } }] : []),
+    { ...base, y: of(trail.score), line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" },
     { ...base, x: limits.map(([time]) => time), y: limits.map(([, value]) => value), line: { color: colour.limit, width: size.line, dash: "dash", shape: "hv" } },
-    { ...base, mode: "markers", x: anomalous.map((index) => times[index]), y: anomalous.map((index) => trail.score[index]), marker: { color: colour.anomaly, size: size.mark, symbol: "triangle-up" } },
+    { ...base, mode: "markers", x: anomalous.map((index) => trail.time[index] + half), y: anomalous.map((index) => trail.score[index]), marker: { color: colour.anomaly, size: size.mark, symbol: "triangle-up" } },
   ];
 }
 
-function sensorTraces(sensor, base, colour, yaxis, trail, size) {
+function sensorTraces(sensor, of, base, colour, yaxis, trail, size) {
   const here = { ...base, yaxis };
   const traces = [];
   if (sensor.low && sensor.high) {
-    traces.push({ ...here, y: sensor.high, line: { width: 0 } });
-    traces.push({ ...here, y: sensor.low, line: { width: 0 }, fill: "tonexty", fillcolor: translucent(colour.score, 0.3) });
+    traces.push({ ...here, ...band(here.x, of(sensor.low), of(sensor.high)), line: { width: 0 }, fill: "toself", fillcolor: translucent(colour.score, 0.3) });
   }
-  traces.push({ ...here, y: sensor.values, line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
+  traces.push({ ...here, y: of(sensor.values), line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
   if (sensor.expected?.some((value) => value !== null)) {
-    traces.push({ ...here, y: sensor.expected, mode: "lines+markers", line: { color: colour.accent, width: size.thin, dash: "dot" }, marker: { color: colour.accent, size: 0.7 * size.mark, symbol: "circle-open" } });
+    traces.push({ ...here, y: of(sensor.expected), mode: "lines+markers", line: { color: colour.accent, width: size.thin, dash: "dot" }, marker: { color: colour.accent, size: 0.7 * size.mark, symbol: "circle-open" } });
   }
   return traces;
+}
+
+/** The outline of what lies between two lines: one figure for each time without a break. */
+function band(times, low, high) {
+  const [x, y] = [[], []];
+  let from = 0;
+  for (let at = 0; at <= times.length; at += 1) {
+    if (at < times.length && low[at] !== null && high[at] !== null) continue;
+    const run = Array.from({ length: at - from }, (_, index) => from + index);
+    if (run.length) {
+      x.push(...run.map((index) => times[index]), ...run.toReversed().map((index) => times[index]), null);
+      y.push(...run.map((index) => high[index]), ...run.toReversed().map((index) => low[index]), null);
+    }
+    from = at + 1;
+  }
+  return { x, y };
 }
 
 function translucent(colour, opacity) {

@@ -25,12 +25,21 @@ AT_ONCE = "default: {warm_up: {seconds: 0}}\n"
 HOSTILE = "<img src=x onerror=alert(1)>/../a b?c#d%2F&e"
 SENDS = {"Content-Type": "application/json"}
 
+expect.set_options(timeout=15_000)
+
 
 def _send(address: str, source: str, row: list[float], count: int = 1) -> None:
     body = json.dumps({"values": row, "source": source}).encode()
     for _ in range(count):
         with urlopen(Request(f"{address}anomaly", body, SENDS)) as answer:
             answer.read()
+    while source not in _sources(address):  # normal rows are written within half a second
+        time.sleep(0.05)
+
+
+def _sources(address: str) -> list[str]:
+    with urlopen(Request(f"{address}api/sources", headers=SENDS)) as answer:
+        return [one["name"] for one in json.load(answer)["sources"]]
 
 
 def _alarm(address: str, source: str) -> None:
