@@ -1,8 +1,9 @@
 // The alarms there are, and those there were: filters, what happened to each, and a file of them.
 
-import { actionButtons, labelButtons, mayNot } from "./acting.js";
-import { countAlarms, kindWord, priorityWord, reasonWords, severityBar, sinceWords, stateSign, stateWord, timeOf, whoWords } from "./alarm.js";
+import { labelButtons, mayNot } from "./acting.js";
+import { countAlarms, kindWord, priorityWord, reasonWords, severityBar, stateSign, stateWord, timeOf, whoWords } from "./alarm.js";
 import { addressOf, calm, read } from "./api.js";
+import { alarmCard } from "./card.js";
 import { exactly, lasting, now } from "./clock.js";
 import { showConnection } from "./connection.js";
 import { byId, html, keepFocus } from "./dom.js";
@@ -50,22 +51,8 @@ function showCurrent(alarms) {
 }
 
 function currentAlarm(alarm) {
-  const last = alarm.occurrence;
-  const facts = [
-    last?.sensor ? [t("alarm.sensor"), last.sensor] : null,
-    last && last.severity !== null ? [t("alarm.severity"), severityBar(last.severity)] : null,
-    last?.acknowledged ? [t("alarm.acknowledged_by"), whoWords(last.acknowledged_by)] : null,
-    last?.comment ? [t("alarm.comment"), last.comment] : null,
-  ].filter(Boolean);
-  return html("li", { class: "alarm", "data-alarm": alarm.state },
-    html("div", { class: "alarm-head" }, stateWord(alarm.state), priorityWord(alarm.priority),
-      alarm.chattering ? html("span", { class: "flag" }, t("alarm.chattering", { count: number(last?.begins ?? 0) })) : null),
-    html("div", { class: "alarm-what" },
-      html("h3", {}, html("a", { href: around(alarm.source, last), "data-key": `source-${alarm.id}` }, alarm.source), ` · ${kindWord(alarm.kind)}`),
-      html("p", { class: "quiet" }, sinceWords(alarm.since, alarm.until)),
-      last?.reason ? html("p", { class: "about" }, reasonWords(last.reason)) : null),
-    html("dl", { class: "alarm-facts" }, ...facts.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value)))),
-    html("div", { class: "alarm-actions" }, ...actionButtons(alarm, soon)));
+  const link = html("a", { href: around(alarm.source, alarm.occurrence), "data-key": `source-${alarm.id}` }, alarm.source);
+  return alarmCard(alarm, [link, ` · ${kindWord(alarm.kind)}`], soon);
 }
 
 /** The source's page around the time of an occurrence. */

@@ -1,9 +1,10 @@
 // One source: its alarms, its trend, what was where the cursor is, notes. While it follows, the trend
 // ends now and moves on with each row; who zooms or moves back looks at a time that stands still.
 
-import { actionButtons, labelButtons, maintenanceButton, mayNot } from "./acting.js";
-import { countAlarms, kindWord, priorityWord, reasonWords, severityBar, sinceWords, stateWord, whoWords } from "./alarm.js";
+import { labelButtons, maintenanceButton, mayNot } from "./acting.js";
+import { countAlarms, kindWord, sinceWords, stateWord } from "./alarm.js";
 import { addressOf, calm, read } from "./api.js";
+import { alarmCard } from "./card.js";
 import { DAY, lasting, moment, now } from "./clock.js";
 import { showConnection } from "./connection.js";
 import { showPoint } from "./cursor.js";
@@ -202,23 +203,8 @@ function shownAlarms(own) {
 }
 
 function oneAlarm(alarm) {
-  const last = alarm.occurrence;
-  const facts = [
-    last?.sensor ? [t("alarm.sensor"), last.sensor] : null,
-    last && last.severity !== null ? [t("alarm.severity"), severityBar(last.severity)] : null,
-    last?.acknowledged ? [t("alarm.acknowledged_by"), whoWords(last.acknowledged_by)] : null,
-    last?.comment ? [t("alarm.comment"), last.comment] : null,
-    last ? [t("alarm.label"), labelButtons(last, acted)] : null,
-  ].filter(Boolean);
-  return html("li", { class: "alarm", "data-alarm": alarm.state },
-    html("div", { class: "alarm-head" }, stateWord(alarm.state), priorityWord(alarm.priority),
-      alarm.chattering ? html("span", { class: "flag" }, t("alarm.chattering", { count: number(last?.begins ?? 0) })) : null),
-    html("div", { class: "alarm-what" },
-      html("h3", {}, kindWord(alarm.kind)),
-      html("p", { class: "quiet" }, sinceWords(alarm.since, alarm.until)),
-      last?.reason ? html("p", { class: "about" }, reasonWords(last.reason)) : null),
-    html("dl", { class: "alarm-facts" }, ...facts.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value)))),
-    html("div", { class: "alarm-actions" }, ...actionButtons(alarm, acted)));
+  const label = alarm.occurrence ? [[t("alarm.label"), labelButtons(alarm.occurrence, acted)]] : [];
+  return alarmCard(alarm, [kindWord(alarm.kind)], acted, label);
 }
 
 // ---- The range ---------------------------------------------------------------------------------
