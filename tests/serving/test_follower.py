@@ -12,10 +12,10 @@ from mlflow import MlflowClient
 from kizashi.runtime.bundle import Bundle
 from serving import follower as follower_module
 from serving.cache import Cache
+from serving.companion import follower as follower_process
 from serving.detectors import Detectors
 from serving.follower import Follower, RegistrySource, follow
 from serving.follower_lock import take_lock
-from serving.companion import follower as follower_process
 from serving.settings import Settings
 from serving.sources import FolderSource
 from tests.bundles import press_line_bundle
