@@ -190,7 +190,7 @@ def _pooled(series: pd.DataFrame, methods: Sequence[str]) -> str:
     before = ["normal_rows_before", "false_alarms_before"]
     rows = []
     for alpha, method, one in _by_rate(series, methods):
-        total = one.groupby("seed")[counted + before].sum()
+        total = one.groupby("seed")[counted + before].sum(min_count=1)
         flagged = total["found"] + total["false_alarms"]
         rows.append(
             [
