@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from kizashi.errors import ConfigurationError, KizashiError
 from serving.alarms.desk import Payload
 from serving.alarms.rules import read_rules
+from serving.companion import end_with_parent
 from serving.errors import HistoryUnavailable
 from serving.follower_lock import take_lock
 from serving.history.database import Database, database_url
@@ -156,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.check:
         return 0
     if asked.lock is not None:
-        threading.Thread(target=_end_with_parent, args=(attendant,), daemon=True).start()
+        threading.Thread(target=end_with_parent, args=(attendant.close,), daemon=True).start()
     else:
         settings.cache.mkdir(parents=True, exist_ok=True)
         if take_lock(settings.cache / "attendant.lock") is None:
@@ -167,14 +168,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         attendant.close()
     return 0
-
-
-def _end_with_parent(attendant: Attendant) -> None:
-    """End this process once nothing holds its standard input open."""
-    while os.read(0, 4096):
-        pass
-    attendant.close()
-    os._exit(0)
 
 
 if __name__ == "__main__":

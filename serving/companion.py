@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from kizashi.errors import KizashiError
@@ -104,6 +105,16 @@ class Companion:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process = None
+
+
+def end_with_parent(close: Callable[[], None] | None = None) -> None:
+    """Wait, in such a process, until no worker holds its standard input open; then `close` and end
+    it, whatever it is doing."""
+    while os.read(0, 4096):
+        pass
+    if close is not None:
+        close()
+    os._exit(0)
 
 
 def follower(settings: Settings, cache: Cache) -> Companion:

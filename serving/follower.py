@@ -24,6 +24,7 @@ from kizashi.errors import ConfigurationError, KizashiError, RegistryUnreachable
 from kizashi.registry import DEFAULT_NAME, ModelVersion, Registry
 from serving.cache import INCOMING, Cache, Refused, Status, Versions, now
 from serving.catalogue import Catalogue
+from serving.companion import end_with_parent
 from serving.follower_lock import take_lock
 from serving.logs import hidden, log_config
 from serving.settings import SQLITE, Settings, read_settings
@@ -256,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("%s", error)
         return 1
     if inherited is not None:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        threading.Thread(target=end_with_parent, daemon=True).start()
     elif take_lock(follower.cache.lock_file) is None:
         log.info("another follower runs already")
         return 0
@@ -290,13 +291,6 @@ def store_of(settings: Settings) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _end_with_parent() -> None:
-    """End this process, whatever it is doing, once nothing holds its standard input open."""
-    while os.read(0, 4096):
-        pass
-    os._exit(0)
 
 
 if __name__ == "__main__":

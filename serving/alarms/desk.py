@@ -7,9 +7,10 @@ row, so that processes and hosts which share the database share one alarm.
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
 from serving.alarms.machine import HIDDEN, Alarm, Moved, Step
 from serving.alarms.rules import KINDS, Kind, Priority, SourceRules
@@ -169,11 +170,9 @@ def _due(alarm: Alarm) -> float | None:
     return alarm.ended if alarm.chattering and not alarm.wrong else alarm.due
 
 
-def _held(row: object, source: str) -> Held:
-    alarm = msgspec.json.decode(row.alarm, type=Alarm)  # type: ignore[attr-defined]
-    return Held(
-        row.id, row.source_id, source, row.kind, alarm, row.since, row.occurrence_id, alarm  # type: ignore[attr-defined]
-    )  # fmt: skip
+def _held(row: Row[Any], source: str) -> Held:
+    alarm = msgspec.json.decode(row.alarm, type=Alarm)
+    return Held(row.id, row.source_id, source, row.kind, alarm, row.since, row.occurrence_id, alarm)
 
 
 def _occurrence(

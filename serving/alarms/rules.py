@@ -116,11 +116,14 @@ class SourceRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def rule(self, kind: Kind) -> Rule:
         """The rule of one kind, for the machine."""
-        chatter = {"chatter_begins": self.chatter.begins, "chatter_seconds": self.chatter.seconds}
-        if kind == "silence":
-            return Rule(begin=1, of=1, end=1, **chatter)  # type: ignore[arg-type]
-        said: Verdicts = getattr(self, kind)
-        return Rule(begin=said.begin, of=said.of, end=said.end, **chatter)  # type: ignore[arg-type]
+        said = Verdicts(1, 1, 1) if kind == "silence" else getattr(self, kind)
+        return Rule(
+            begin=said.begin,
+            of=said.of,
+            end=said.end,
+            chatter_begins=self.chatter.begins,
+            chatter_seconds=self.chatter.seconds,
+        )
 
     def priority(self, kind: Kind) -> Priority:
         """How urgent an alarm of this kind is."""

@@ -19,15 +19,12 @@ from serving.history.record import MICROSECONDS
 from serving.notify import deliveries
 from serving.notify.channels import Channel, NotDelivered
 from serving.notify.deliveries import Delivery
-from serving.notify.message import Language, Message, message, summary
+from serving.notify.message import STOP_LASTS_SECONDS, Language, Message, message, summary
 from serving.notify.routes import routes
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 300.0
 LOOK_SECONDS = 0.5
-STOP_LASTS_SECONDS = 60.0
-"""A line stop that could not be sent for so long is given up: it was for a state that may be over,
-and a line that stops for no reason that anybody sees is a danger of its own."""
 MOST_SUMMED = 200
 
 log = logging.getLogger(__name__)

@@ -20,12 +20,10 @@ from apprise import NotifyBase
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from serving.notify.message import Message
+from serving.notify.message import STOP_LASTS_SECONDS, Message
 
 SECONDS = 10.0
 KEEPALIVE_SECONDS = 15
-STOP_LASTS_SECONDS = 60
-"""A stop that arrives later than this was for a state of the line that may be over."""
 
 
 class LineGateway(NotifyBase):  # type: ignore[misc]

@@ -10,6 +10,9 @@ from serving.pages.locale import LOCALES
 
 Language = Literal["en", "ja"]
 LINE_STOP = "line_stop"
+STOP_LASTS_SECONDS = 60.0
+"""A line stop that arrives later was for a state that may be over, and a line that stops for no
+reason that anybody sees is a danger of its own: it is then neither sent nor to be obeyed."""
 
 
 @dataclass(frozen=True, slots=True)
