@@ -2,15 +2,17 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from serving.history import queries
 from serving.history.asked import End, Kept, SourceName, Start, now, span
+from serving.history.expected import expected
 from serving.history.export import EXPORTS, Exported, Format, exported
 from serving.history.series import Resolution, series
-from serving.history.views import Series, Sources, moment
+from serving.history.views import Expected, Series, Sources, moment
 from serving.openapi import problems
+from serving.scoring import Scoring
 
 router = APIRouter(prefix="/api", tags=["history"])
 
@@ -38,11 +40,35 @@ def one_series(
     """Scores, values and alarms of the last hour, or of the time asked for.
 
     `auto` shows rows where there are few, and otherwise minutes, hours or days. What the model
-    expected, and each sensor's share, are kept of anomalies.
+    expected, and each sensor's share, are kept of anomalies; see `/api/expected` for other rows.
     """
     since, until = span(start, end, HOUR_SECONDS)
     with history.database.read() as connection:
         return series(connection, source, since, until, resolution, points)
+
+
+@router.get(
+    "/expected", summary="What the model expects of rows", responses=problems(404, 422, 500, 503)
+)
+def expected_values(
+    request: Request,
+    history: Kept,
+    source: SourceName,
+    start: Start = None,
+    end: End = None,
+    points: Annotated[int, Query(ge=1, le=5000, description="About so many rows")] = 2000,
+) -> Expected:
+    """Of the rows of the last hour, or of the time asked for; of more than `points` every so many.
+
+    They are rebuilt now, by the model that serves now: what it said of an anomaly when that was
+    judged is in `/api/series`. Of windows of several rows the earlier ones are taken from the
+    history, and nothing is said where those were not the ones that were judged.
+    """
+    scoring: Scoring = request.app.state.scoring
+    served = scoring.held()
+    since, until = span(start, end, HOUR_SECONDS)
+    with history.database.read() as connection:
+        return expected(connection, served, source, since, until, points)
 
 
 @router.get(

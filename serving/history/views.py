@@ -169,6 +169,32 @@ class Series(View):
     annotations: list[Annotation]
 
 
+class SensorExpected(View):
+    """What is expected of one sensor, a value for each row; null where nothing can be said."""
+
+    name: str
+    values: Numbers
+
+
+class Expected(View):
+    """What the model that serves now expects of recorded rows, in columns."""
+
+    source: str
+    model: str
+    version: str
+    truncated: Annotated[bool, Field(description="There are more rows; the newest are left out")]
+    time: Milliseconds
+    sensors: list[SensorExpected]
+    other_versions: Annotated[int, Field(description="Rows here that another bundle judged")]
+    untold: Annotated[
+        int,
+        Field(
+            description="Rows of which nothing can be said: they have other sensors, or lack values"
+            " or rows of their window"
+        ),
+    ]
+
+
 class Alarms(View):
     """Alarms as they are now."""
 

@@ -135,13 +135,11 @@ class Detector:
         rebuilt = self.rebuild(windows_BTF)
         score_B, contribution_BF = self.scorer.explain(rebuilt)
         score_B = _finite(score_B)
-        expected_BF = rebuilt.rebuilt_MBTF[:, :, -1].mean(axis=0)
         missing_BTF = missing_values(windows_BTF)
         missing_BF = np.zeros(contribution_BF.shape, dtype=np.intp)
         if missing_BTF is not None:
             filler = self._filler(missing_BTF)
             score_B = filler.translate(score_B, missing_BTF, self._untranslated)
-            expected_BF = np.where(missing_BTF[:, -1], rebuilt.scaled_BTF[:, -1], expected_BF)
             missing_BF = np.count_nonzero(missing_BTF, axis=1)
             contribution_BF = _present(contribution_BF, missing_BF < windows_BTF.shape[1])
         anomaly_B = self.decide(windows_BTF, score_B)
@@ -156,10 +154,21 @@ class Detector:
             p_value_B=self.calibration.p_value(score_B),
             severity_B=self.calibration.severity(score_B),
             contribution_BF=contribution_BF,
-            expected_BF=self.scaler.inverse(expected_BF),
+            expected_BF=self._expected(rebuilt, missing_BTF),
             out_of_range_BF=np.asarray(self.contract.out_of_range(windows_BTF).any(axis=1)),
             missing_BF=missing_BF,
         )
+
+    def expected(self, windows_BTF: FloatArray) -> FloatArray:
+        """What `judge` says was expected of each window's last row, shape (B, F), without judging
+        it: nothing is scored or explained."""
+        return self._expected(self.rebuild(windows_BTF), missing_values(windows_BTF))
+
+    def _expected(self, rebuilt: Rebuilt, missing_BTF: BoolArray | None) -> FloatArray:
+        expected_BF = rebuilt.rebuilt_MBTF[:, :, -1].mean(axis=0)
+        if missing_BTF is not None:
+            expected_BF = np.where(missing_BTF[:, -1], rebuilt.scaled_BTF[:, -1], expected_BF)
+        return self.scaler.inverse(expected_BF)
 
     def _blamed(
         self, rebuilt: Rebuilt, contribution_BF: FloatArray, score_B: FloatArray

@@ -57,6 +57,7 @@ def test_the_expected_row_is_in_original_units(detector: Detector) -> None:
     windows_BTF = detector.windows(press_line_rows(100, seed=6))
     expected_BF = detector.judge(windows_BTF).expected_BF
     np.testing.assert_allclose(expected_BF, windows_BTF[:, -1], atol=0.1)
+    assert np.array_equal(detector.expected(windows_BTF), expected_BF)
 
 
 def test_a_score_at_the_threshold_is_still_normal_however_it_is_rounded(
