@@ -9,6 +9,7 @@ import { DAY, lasting, moment, now } from "./clock.js";
 import { showConnection } from "./connection.js";
 import { showPoint } from "./cursor.js";
 import { byId, html, keepFocus, svg } from "./dom.js";
+import { aboutExpected, fillIn } from "./expected.js";
 import { follow } from "./live.js";
 import { showNotes, startNotes } from "./notes.js";
 import { MOST, append, forget, nearest } from "./trail.js";
@@ -23,7 +24,7 @@ const POINTS = 2000;
 const FIRST_SENSORS = 6;
 const BUSY = 5; // to draw takes no more than one part in so many of the time
 const MOST_PENDING = 100;
-const EVERY = 5 * MINUTE; // what events do not tell (expected values, late rows) is read again
+const EVERY = 5 * MINUTE; // what events do not tell (shares, late rows) is read again
 
 const chart = byId("chart");
 let trail = null;
@@ -70,7 +71,25 @@ async function load() {
   about();
   showNotes(trail.annotations, load);
   draw();
+  expect();
 }
+
+/** What the model expects of the rows that came; the drawing does not wait for it. */
+async function expect() {
+  const mine = trail;
+  let said = "";
+  try {
+    const news = await fillIn(mine, page.source);
+    if (mine !== trail) return;
+    if (news) draw();
+  } catch {
+    if (mine !== trail) return;
+    said = t("source.expected.away");
+  }
+  byId("expected-about").textContent = said || aboutExpected(mine);
+}
+
+const expectSoon = calm(expect, 2000);
 
 const soon = calm(load);
 const again = calm(load, 10_000);
@@ -94,7 +113,7 @@ function legend() {
     ...(raw ? [] : [[line("mean"), t("legend.mean")], [sample(svg("rect", { x: 1, y: 1, width: 26, height: 10, class: "legend-range" })), t("legend.range")]]),
     [line("threshold"), t("threshold")],
     [sample(svg("path", { d: "M14 1 20 11H8Z", class: "legend-anomaly" })), t("alarm.kind.anomaly")],
-    ...(raw ? [[sample(svg("circle", { cx: 14, cy: 6, r: 4, class: "legend-expected" })), t("legend.expected")]] : []),
+    ...(raw ? [[line("expected"), t("legend.expected")]] : []),
     ...(trail.spans.length ? [[sample(svg("rect", { x: 1, y: 1, width: 26, height: 10, class: "legend-span" })), t("legend.alarm")]] : []),
   ];
   byId("legend").replaceChildren(...entries.map(([drawn, words]) => html("li", {}, drawn, words)));
@@ -159,8 +178,9 @@ function take(told) {
     return;
   }
   if (!following) return;
-  // What was expected of an anomaly events do not tell: it is read with the next whole.
+  // Each sensor's share in an anomaly events do not tell: it is read with the next whole.
   const added = append(trail, told);
+  if (added) expectSoon();
   if (trail.time.length > MOST) forget(trail, view()[0]);
   if (!added || trail.time.length > MOST) soon();
   else if (told.anomaly.some(Boolean) || fewParts()) again();

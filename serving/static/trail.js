@@ -34,7 +34,7 @@ function addRow(trail, time, score, anomaly, values) {
   trail.anomalies.push(anomaly);
   trail.sensors.forEach((sensor, index) => {
     sensor.values.push(values[index] ?? null);
-    sensor.expected?.push(null); // the event has none; a reading of the whole brings them
+    sensor.expected?.push(null); // the event has neither: one is asked for, one read with the whole
     sensor.share?.push(null);
   });
 }

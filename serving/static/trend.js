@@ -8,6 +8,7 @@ import { width } from "./trail.js";
 // In rem, as text grows with the screen.
 const SIZES = { left: 4, right: 0.9, top: 1.9, bottom: 2.5, score: 14.5, sensor: 7, gap: 1.9, name: 6.5, small: 0.75, line: 0.11, thin: 0.0625, mark: 0.45 };
 const LEAST_BREAK = 10_000; // milliseconds; shorter silences do not break a line of rows
+const FEW = 80; // expected values that are drawn as points too
 const LOGARITHMIC_FROM = 6; // thresholds; above it a linear axis would flatten the normal rows
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, locale: page.language };
 
@@ -24,7 +25,7 @@ function plain(text) {
 function colours() {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  return { ink: of("ink"), quiet: of("quiet"), edge: of("edge"), panel: of("panel"), score: of("bar"), anomaly: of("anomaly"), warn: of("warn"), accent: of("accent"), limit: of("limit") };
+  return { ink: of("ink"), quiet: of("quiet"), edge: of("edge"), panel: of("panel"), score: of("bar"), anomaly: of("anomaly"), warn: of("warn"), accent: of("accent"), expected: of("expected"), limit: of("limit") };
 }
 
 function sizes() {
@@ -197,10 +198,12 @@ function sensorTraces(sensor, of, base, colour, yaxis, trail, size) {
   if (sensor.low && sensor.high) {
     traces.push({ ...here, ...band(here.x, of(sensor.low), of(sensor.high)), line: { width: 0 }, fill: "toself", fillcolor: translucent(colour.score, 0.3) });
   }
-  traces.push({ ...here, y: of(sensor.values), line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
-  if (sensor.expected?.some((value) => value !== null)) {
-    traces.push({ ...here, y: of(sensor.expected), mode: "lines+markers", line: { color: colour.accent, width: size.thin, dash: "dot" }, marker: { color: colour.accent, size: 0.7 * size.mark, symbol: "circle-open" } });
+  const told = sensor.expected?.reduce((count, value) => count + (value !== null), 0) ?? 0;
+  if (told) {
+    // Beneath the values, which are what happened; single points only where there are few.
+    traces.push({ ...here, y: of(sensor.expected), mode: told <= FEW ? "lines+markers" : "lines", line: { color: colour.expected, width: size.line, dash: "dot" }, marker: { color: colour.expected, size: 0.7 * size.mark, symbol: "circle-open" } });
   }
+  traces.push({ ...here, y: of(sensor.values), line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
   return traces;
 }
 

@@ -211,8 +211,50 @@ def test_the_cursor_moves_by_keyboard_and_tells_values_and_shares(
     expect(cursor).not_to_contain_text("null")
     page.keyboard.press("ArrowRight")
     expect(cursor).to_contain_text("Normal")
+    expect(cursor.get_by_text("expected")).to_have_count(3)  # told by the model that serves
     page.keyboard.press("Escape")
     expect(page.locator("#chart-cursor")).to_be_hidden()
+
+
+def test_what_is_expected_of_new_rows_is_told_as_they_come(
+    service: str, open_page: OpenPage
+) -> None:
+    _send(service, "press-8", NORMAL_ROW, 2)
+    page = open_page(f"{service}sources/press-8")
+    _wait_for_points(page, 2)
+    expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)
+    _send(service, "press-8", NORMAL_ROW)
+    _wait_for_points(page, 3)
+    expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)  # of the newest row
+    expect(page.locator("#expected-about")).to_be_empty()
+
+
+def test_rows_that_another_version_judged_are_said_to_be(
+    folder: Path, tmp_path: Path, open_page: OpenPage
+) -> None:
+    with running(application(tmp_path, folder / "bundle")) as address:
+        _send(address, "press-1", NORMAL_ROW, 2)
+    press_line_bundle(tmp_path / "newer", seed=4)
+    settings = {"database_url": f"sqlite:///{tmp_path}/cache/history.db"}
+    with running(application(tmp_path / "new", tmp_path / "newer", **settings)) as address:
+        page = open_page(f"{address}sources/press-1")
+        expect(page.locator("#expected-about")).to_contain_text("judged by another version")
+        expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)
+
+
+def test_of_means_nothing_is_expected_and_the_page_says_so(
+    service: str, open_page: OpenPage
+) -> None:
+    _send(service, "press-7", NORMAL_ROW, 2)
+
+    def by_minute(route: Route) -> None:
+        route.continue_(url=f"{route.request.url}&resolution=minute")
+
+    page = open_page(f"{service}alarms")
+    page.route("**/api/series*", by_minute)
+    page.goto(f"{service}sources/press-7")
+    expect(page.locator("#expected-about")).to_contain_text("not of means")
+    expect(page.locator("#cursor").get_by_text("expected")).to_have_count(1)  # to zoom in for it
 
 
 def test_the_range_goes_from_a_minute_to_a_year_and_back_to_now(
