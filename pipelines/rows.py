@@ -7,6 +7,7 @@ import pandas as pd
 from kizashi.data.labelled import LabelledRows
 from kizashi.data.load import FAULT, LABEL
 from kizashi.errors import DataError
+from kizashi.evaluation.labelled_scores import LABELLED_SCORES, labelled_scores
 from kizashi.evaluation.report import Evaluation, evaluate
 from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.bundle import Bundle
@@ -60,6 +61,16 @@ def rows_to_choose_by(threshold: Threshold, labelled: LabelledRows | None) -> La
     if labelled.faults < 2 and not threshold.requires_labels:
         return None
     return labelled.halves()[0]
+
+
+def labelled_tag(bundle: Bundle, labelled: LabelledRows | None) -> dict[str, str]:
+    """The tag by which a service tells precision and recall at any threshold, of the labelled rows
+    that `evaluated` reports on; empty where there are none."""
+    if labelled is None or not labelled.label_N.any():
+        return {}
+    if bundle.detector.threshold.in_effect == "labelled":
+        labelled = labelled.halves()[1]
+    return {LABELLED_SCORES: labelled_scores(bundle.detector, labelled)}
 
 
 def evaluated(

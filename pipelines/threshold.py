@@ -33,7 +33,7 @@ from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
 from kizashi.tracking import Tracking, dvc_md5, file_hash, lineage, register_bundle, start_run
 from pipelines.command import build, command, setting
-from pipelines.rows import labelled_rows, readings, rows_to_choose_by
+from pipelines.rows import labelled_rows, labelled_tag, readings, rows_to_choose_by
 
 FEWEST_WINDOWS = 30
 """From fewer scores p-values and thresholds would be chance."""
@@ -76,7 +76,8 @@ class Recalibration:
     def tags(self) -> dict[str, str]:
         """Lineage: the new rows, the version that was recalibrated, and why."""
         figures, version = self.figures, self.parent.version
-        tags = lineage(self.after, self.new.report) | {
+        tags = lineage(self.after, self.new.report) | labelled_tag(self.after, self.new.labelled)
+        tags |= {
             "parent_version": version,
             "parent_bundle_hash": self.before.hash,
             "recalibrated": (

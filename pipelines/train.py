@@ -21,7 +21,13 @@ from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.bundle import Bundle
 from kizashi.tracking import Run, Tracking, lineage, start_run
 from pipelines.command import artifacts, build, command, settings_of
-from pipelines.rows import evaluated, labelled_part, part_rows, rows_to_choose_by
+from pipelines.rows import (
+    evaluated,
+    labelled_part,
+    labelled_tag,
+    part_rows,
+    rows_to_choose_by,
+)
 from pipelines.stages import StageFiles, write_json
 from pipelines.tables import print_evaluation
 
@@ -63,7 +69,7 @@ def main(config: DictConfig) -> None:
         evaluation = evaluated(bundle, holdout_NF, labelled, _limits(rows, bundle))
         _log_figures(run, bundle, labelled, losses, outputs.figures)
         run.metrics(dict(numbers(evaluation)))
-        run.tags(lineage(bundle, inputs.report()))
+        run.tags(lineage(bundle, inputs.report()) | labelled_tag(bundle, labelled))
         run.model(bundle)
     write_json(outputs.metrics, evaluation)
     print_evaluation(evaluation, bundle)

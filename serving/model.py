@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from serving.detectors import Served
 from serving.openapi import Override, problems
 from serving.scoring import Scoring
+from serving.threshold.evaluated import TAG as LABELLED_SCORES
 
 HISTOGRAM_BINS = 50
 
@@ -98,7 +99,7 @@ def view(served: Served) -> ModelView:
         bundle=served.bundle.hash,
         source=served.source,
         since=served.since,
-        tags=served.tags,
+        tags={name: value for name, value in served.tags.items() if name != LABELLED_SCORES},
         contract=ContractView.model_validate(detector.contract.to_dict()),
         scaler=detector.scaler.kind,
         scorer=detector.scorer.kind,

@@ -5,7 +5,7 @@ import { exactly, moment } from "./clock.js";
 import { byId, html, svg } from "./dom.js";
 import { number, page, percent, sourceAddress, t } from "./words.js";
 
-const PAUSE = 150; // milliseconds without a movement before the service is asked
+const PAUSE = 150; // milliseconds between two questions while the threshold moves
 const LOOK = 5000;
 const LOUD = 0.05; // of normal rows: no threshold for machines that run
 const STEPS = 1000;
@@ -13,8 +13,7 @@ const STEPS = 1000;
 let data = page.threshold;
 let looked = data.value;
 let inForce = null; // what the threshold in force means
-let asking = null;
-let timer = 0;
+let asking = false;
 
 const slider = byId("slider");
 const field = byId("number");
@@ -163,29 +162,31 @@ function offer() {
   byId("to-calibrated").disabled = looked === data.calibrated;
 }
 
-/** Ask what `looked` would mean, once it stays where it is for a moment. */
-function ask() {
-  clearTimeout(timer);
-  asking?.abort();
+/** Ask what `looked` would mean: while it moves one question after the other, never two at a time. */
+async function ask() {
   byId("meaning").setAttribute("aria-busy", "true");
-  timer = setTimeout(async () => {
-    const mine = (asking = new AbortController());
-    try {
-      inForce ??= await preview(data.value, mine.signal);
-      const answer = looked === data.value ? inForce : await preview(looked, mine.signal);
-      if (mine.signal.aborted) return;
+  if (asking) return;
+  asking = true;
+  try {
+    for (let asked = null; asked !== looked || inForce === null;) {
+      await new Promise((done) => setTimeout(done, PAUSE));
+      asked = looked;
+      inForce ??= await preview(data.value);
+      const answer = asked === data.value ? inForce : await preview(asked);
+      if (inForce === null) continue; // another threshold came into force meanwhile
       byId("problem").replaceChildren();
       explain(answer);
-    } catch (error) {
-      if (error.name !== "AbortError") complain(error);
-    } finally {
-      if (mine === asking) byId("meaning").removeAttribute("aria-busy");
     }
-  }, PAUSE);
+  } catch (error) {
+    complain(error);
+  } finally {
+    asking = false;
+    byId("meaning").removeAttribute("aria-busy");
+  }
 }
 
-function preview(value, signal) {
-  return read("api/threshold/preview", { value }, signal);
+function preview(value) {
+  return read("api/threshold/preview", { value });
 }
 
 function complain(error) {
@@ -214,8 +215,17 @@ function explain(answer) {
     ]),
   ];
   if (answer.week?.rows) rows.push(row(t("decide.week"), (side) => (side.week ? approximately(side.week) : "–")));
+  const share = (value) => (value === null ? "–" : percent(value));
+  if (answer.evaluated) {
+    const told = (name, of) => (side) => [share(side.evaluated[name]), about(`${side.evaluated.exact ? "" : "≈ "}${of(side.evaluated)}`)];
+    rows.push(
+      row(t("decide.evaluated.precision"), told("precision", (found) =>
+        t("decide.evaluated.precision.of", { found: number(found.faulty_found), all: number(found.faulty_found + found.normal_found) }))),
+      row(t("decide.evaluated.recall"), told("recall", (found) =>
+        t("decide.evaluated.recall.of", { found: number(found.faulty_found), all: number(found.faulty_rows) }))),
+    );
+  }
   if (answer.labelled) {
-    const share = (value) => (value === null ? "–" : percent(value));
     rows.push(
       row(t("decide.precision"), ({ labelled: found }) => [share(found.precision),
         about(t("decide.precision.of", { found: number(found.true_found), all: number(found.true_found + found.false_found) }))]),
@@ -230,6 +240,7 @@ function explain(answer) {
     html("table", { class: "compare", role: "table" }, html("thead", {}, head), html("tbody", {}, ...rows)),
     ...warnings(answer),
     html("p", { class: "about" }, t("decide.rows_not_alarms")),
+    answer.evaluated ? html("p", { class: "about" }, t("decide.evaluated.about", { rows: number(answer.evaluated.faulty_rows + answer.evaluated.normal_rows), faulty: number(answer.evaluated.faulty_rows) })) : "",
     answer.labelled ? html("p", { class: "about" }, t("decide.labelled.about")) : "",
     ...week(answer.week, same));
   byId("meaning-said").textContent = t("decide.said", { value: number(answer.value), share: percent(answer.calibration.share, 2) });

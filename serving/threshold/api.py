@@ -15,6 +15,7 @@ from serving.scoring import Scoring
 from serving.threshold import preview
 from serving.threshold.change import Change, Event
 from serving.threshold.desk import Desk
+from serving.threshold.evaluated import evaluated
 
 router = APIRouter(prefix="/api/threshold", tags=["threshold"])
 
@@ -122,9 +123,22 @@ class LabelledView(_View):
     false_alarms_found: int
 
 
+class EvaluatedView(_View):
+    """Of the labelled rows that the model was evaluated on. `exact` is false where the counts lie
+    between those that the training run left."""
+
+    precision: float | None
+    recall: float | None
+    faulty_rows: int
+    faulty_found: int
+    normal_rows: int
+    normal_found: int
+    exact: bool
+
+
 class Preview(_View):
     """What a threshold of `value` would mean. `week` and `labelled` are null without a history, or
-    where it has nothing of the kind."""
+    where it has nothing of the kind; `evaluated` is where the version does not carry the scores."""
 
     bundle: str
     value: float
@@ -135,6 +149,7 @@ class Preview(_View):
     ]
     week: WeekView | None
     labelled: LabelledView | None
+    evaluated: EvaluatedView | None
 
 
 @router.get("", summary="The threshold in force, and who set it", responses=problems(500, 503))
@@ -180,7 +195,8 @@ def undo_threshold(
     "/preview", summary="What another threshold would mean", responses=problems(422, 500, 503)
 )
 def preview_threshold(request: Request, value: Value) -> Preview:
-    """From the calibration rows, from the last week's, and from alarms that people marked."""
+    """From the calibration rows, from the last week's, from alarms that people marked, and from the
+    labelled rows of the evaluation."""
     served = _held(request)
     above = preview.calibrated(served.detector.calibration, value)
     week, labelled = _looked_back(request, served, value)
@@ -194,7 +210,16 @@ def preview_threshold(request: Request, value: Value) -> Preview:
         false_alarms_a_day=None if rows is None else rows * above.share,
         week=week,
         labelled=labelled,
+        evaluated=_evaluated(served, value),
     )
+
+
+def _evaluated(served: Served, value: float) -> EvaluatedView | None:
+    found = evaluated(served.tags, value)
+    if found is None:
+        return None
+    names = EvaluatedView.model_fields
+    return EvaluatedView(**{name: getattr(found, name) for name in names})
 
 
 def _looked_back(

@@ -1,5 +1,6 @@
 """The page of the threshold, in a real browser against the real service."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,6 +165,48 @@ def test_a_threshold_that_finds_nothing_or_everything_is_warned_of(
     look_at(page, "1e9")
     expect(page.locator("#meaning .note")).to_contain_text("none of the last week's")
     expect(page.locator("#meaning .weeks")).to_contain_text("press-01")
+
+
+@pytest.mark.parametrize(
+    ("language", "precision", "about"),
+    [
+        ("en", "Precision, labelled rows", "faults are rarer"),
+        ("ja", "適合率（評価用", "まれな現場"),
+    ],
+)
+def test_precision_and_recall_on_the_labelled_rows_follow_the_threshold(
+    tmp_path: Path,
+    bundle: Bundle,
+    open_page: OpenPage,
+    language: str,
+    precision: str,
+    about: str,
+) -> None:
+    told = {
+        "faulty_rows": 10,
+        "normal_rows": 100,
+        "score": [0.0, 1.0, 2.0, 4.0],
+        "faulty": [10, 10, 8, 0],
+        "normal": [100, 30, 2, 0],
+    }
+    app = application(tmp_path, bundle.folder, database_url="none")
+    cache = app.state.detectors.cache
+    cache.create()
+    tags = {"labelled_scores": json.dumps(told)}
+    cache.adopt(bundle.folder, name="bundle", version="1", source="here", tags=tags)
+    app.state.follower.ensure = lambda: None
+    with running(app) as address:
+        page = open_page(f"{address}threshold", language=language, width=390)
+        meaning = page.locator("#meaning")
+        look_at(page, "2")
+        expect(meaning).to_contain_text(precision)
+        expect(meaning).to_contain_text(about)
+        expect(meaning).to_contain_text(re.compile(r"80\W?%"))
+        look_at(page, "1")
+        expect(meaning).to_contain_text(re.compile(r"25\W?%"))
+        look_at(page, "1.5")
+        expect(meaning).to_contain_text("≈")
+        assert sideways(page) <= 0
 
 
 def test_who_has_no_right_to_change_it_may_look_and_reads_why(
