@@ -32,6 +32,7 @@ from serving.metrics import endpoint as metrics
 from serving.metrics.counts import Counts
 from serving.metrics.endpoint import of_host, of_worker
 from serving.metrics.publishing import Publisher
+from serving.notify import api as notify_api
 from serving.observed import Observed, Templates, protocol_of, routes_of, too_busy
 from serving.pages import sign_in
 from serving.requests import RequestIds
@@ -136,6 +137,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(alarms_api.router)
     app.include_router(events.router)
     app.include_router(threshold_api.router)
+    app.include_router(notify_api.router)
     protocols.install(app, scoring, settings)
     openapi.install(app)
     return app

@@ -11,14 +11,13 @@ channels with this tag and says what became of it.
 import argparse
 import logging
 import logging.config
-import os
 import sys
 import threading
 import time
 from collections.abc import Sequence
 
 from kizashi.errors import ConfigurationError, KizashiError
-from serving.alarms.desk import Payload
+from serving.alarms.desk import SERVICE
 from serving.alarms.rules import read_rules
 from serving.companion import end_with_parent
 from serving.errors import HistoryUnavailable
@@ -28,12 +27,12 @@ from serving.history.record import MICROSECONDS
 from serving.history.retention import Retention
 from serving.history.upkeep import Upkeep
 from serving.logs import log_config
+from serving.notify.board import LEASE, payload_of_test, publish
 from serving.notify.channels import Channel, NotDelivered, read_channels
 from serving.notify.dispatcher import Dispatcher, Dispatching, Manners
 from serving.notify.message import message
 from serving.settings import Settings, read_settings
 
-LEASE = "notifications"
 RENEW_SECONDS = 10.0
 GRACE_SECONDS = 2.0
 
@@ -53,6 +52,7 @@ class Attendant:
         rules = read_rules(settings.alarm_rules)
         self.database = Database(url)
         self._upkeep = Upkeep(self.database, rules, Retention())
+        self._channels, self._dry_run = channels, settings.notify_dry_run
         self._leads = threading.Event()
         dispatcher = Dispatcher(self.database, rules, channels, manners(settings))
         self.dispatching = Dispatching(dispatcher, self._leads.is_set)
@@ -68,6 +68,9 @@ class Attendant:
         """Take the lease, hold it for longer, or stop sending without it."""
         try:
             leads = self._upkeep.lease(LEASE, round(time.time() * MICROSECONDS))
+            if leads and not self._leads.is_set():
+                with self.database.write() as connection:
+                    publish(connection, self._channels, self._dry_run)
         except HistoryUnavailable as error:
             log.warning("notifications wait: %s", error)
             leads = False
@@ -98,19 +101,7 @@ def manners(settings: Settings) -> Manners:
 
 def test_channels(settings: Settings, channels: Sequence[Channel], tag: str) -> int:
     """Send a message that says that it is a test; the exit status is 1 where one did not arrive."""
-    now = round(time.time() * MICROSECONDS)
-    payload = Payload(
-        key=os.urandom(16).hex(),
-        event="test",
-        at=now,
-        source="kizashi",
-        kind="anomaly",
-        state="normal",
-        before="normal",
-        priority="low",
-        alarm_id=0,
-        audit_id=0,
-    )
+    payload = payload_of_test(tag, SERVICE, round(time.time() * MICROSECONDS))
     told = message(payload, settings.notify_language, settings.public_url)
     wanted = [channel for channel in channels if tag in channel.tags]
     if not wanted:
@@ -119,6 +110,9 @@ def test_channels(settings: Settings, channels: Sequence[Channel], tag: str) -> 
         return 1
     failed = 0
     for channel in wanted:
+        if settings.notify_dry_run:
+            sys.stdout.write(f"{channel.name}: not sent, as KIZASHI_NOTIFY_DRY_RUN is set\n")
+            continue
         try:
             channel.send(told)
             sys.stdout.write(f"{channel.name}: sent\n")

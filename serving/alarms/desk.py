@@ -93,6 +93,8 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     version: str | None = None
     begins: int = 0
+    tag: str | None = None
+    """Of a test: the channels that it is for."""
 
 
 def hold(

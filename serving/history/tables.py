@@ -228,8 +228,20 @@ deliveries = Table(
     Column("due", BigInteger, nullable=False),  # when to try next
     Column("done", BigInteger),  # when it was sent, or given up
     Column("problem", Text),
+    Column("failed", BigInteger),  # when an attempt last did not get through
     Index("deliveries_waiting", "state", "channel", "id"),
     UniqueConstraint("outbox_id", "channel", "stops", name="one_delivery"),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("tags", Text, nullable=False),  # as JSON
+    Column("machine", SmallInteger, nullable=False),
+    Column("dry_run", SmallInteger, nullable=False),
+    Column("place", Integer, nullable=False),  # in the configuration
 )
 
 labels = Table(

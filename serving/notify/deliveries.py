@@ -8,13 +8,14 @@ so it is the same at every attempt, also after a crash.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, case, func, insert, select, update
 
 from serving.alarms.desk import Payload
 from serving.history.tables import deliveries, outbox
+from serving.notify.message import TEST
 
 Done = Literal["sent", "summed", "unsent", "given_up"]
 TAKEN_AT_ONCE = 500
@@ -37,6 +38,11 @@ class Delivery:
         """The idempotency key of this step for this channel."""
         said = f"{self.payload.key}:{self.channel}:{int(self.stops)}"
         return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+    @property
+    def test(self) -> bool:
+        """Whether it is only to be seen to arrive."""
+        return self.payload.event == TEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,8 @@ def take(
 
 
 def waiting(connection: Connection, channel: str, limit: int) -> list[Delivery]:
-    """What waits for a channel: stops first, then in the order of the steps."""
+    """What waits for a channel: stops first, then tests, which tell of no alarm and so may
+    overtake, then in the order of the steps."""
     query = (
         select(
             deliveries.c.id,
@@ -99,7 +106,9 @@ def waiting(connection: Connection, channel: str, limit: int) -> list[Delivery]:
         )
         .join(outbox, outbox.c.id == deliveries.c.outbox_id)
         .where(and_(deliveries.c.state == "waiting", deliveries.c.channel == channel))
-        .order_by(deliveries.c.stops.desc(), deliveries.c.id)
+        .order_by(
+            deliveries.c.stops.desc(), case((outbox.c.event == TEST, 0), else_=1), deliveries.c.id
+        )
         .limit(limit)
     )
     return [
@@ -131,20 +140,21 @@ def sent_since(connection: Connection, channel: str, since: int) -> int:
 def close(
     connection: Connection, ids: Iterable[int], state: Done, now: int, problem: str | None = None
 ) -> None:
-    """These need not be tried again."""
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id.in_(list(ids)))
-        .values(state=state, done=now, problem=problem, attempts=deliveries.c.attempts + 1)
-    )
+    """These need not be tried again. What went wrong before they arrived stays written down."""
+    values: dict[str, Any] = {"state": state, "done": now, "attempts": deliveries.c.attempts + 1}
+    if problem is not None:
+        values["problem"] = problem
+    if state == "given_up":
+        values["failed"] = now
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(values))
 
 
-def postpone(connection: Connection, ids: Iterable[int], due: int, problem: str) -> None:
+def postpone(connection: Connection, ids: Iterable[int], due: int, now: int, problem: str) -> None:
     """These did not get through, and are tried again later."""
     connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_(list(ids)))
-        .values(due=due, problem=problem, attempts=deliveries.c.attempts + 1)
+        .values(due=due, problem=problem, failed=now, attempts=deliveries.c.attempts + 1)
     )
 
 
@@ -153,5 +163,5 @@ def abandon(connection: Connection, known: Iterable[str], now: int) -> int:
     gone = and_(deliveries.c.state == "waiting", deliveries.c.channel.not_in(list(known)))
     told = "the configuration no longer has this channel"
     return connection.execute(
-        update(deliveries).where(gone).values(state="given_up", done=now, problem=told)
+        update(deliveries).where(gone).values(state="given_up", done=now, failed=now, problem=told)
     ).rowcount

@@ -19,7 +19,14 @@ from serving.history.record import MICROSECONDS
 from serving.notify import deliveries
 from serving.notify.channels import Channel, NotDelivered
 from serving.notify.deliveries import Delivery
-from serving.notify.message import STOP_LASTS_SECONDS, Language, Message, message, summary
+from serving.notify.message import (
+    STOP_LASTS_SECONDS,
+    TEST_LASTS_SECONDS,
+    Language,
+    Message,
+    message,
+    summary,
+)
 from serving.notify.routes import routes
 
 FIRST_RETRY_SECONDS = 2.0
@@ -92,7 +99,7 @@ class Dispatcher:
         if not found:
             return LOOK_SECONDS
         first = found[0]
-        if not first.stops and not channel.machine:
+        if not (first.stops or first.test or channel.machine):
             if sent >= self.manners.per_minute:
                 return LOOK_SECONDS
             if len(found) > self.manners.per_minute - sent:
@@ -113,6 +120,8 @@ class Dispatcher:
         return [one for one in found if one not in old]
 
     def _lasts(self, delivery: Delivery) -> float:
+        if delivery.test:
+            return TEST_LASTS_SECONDS
         return STOP_LASTS_SECONDS if delivery.stops else 3600 * self.manners.hours
 
     def _send(self, channel: Channel, wanted: list[Delivery], *, summed: bool = False) -> float:
@@ -132,6 +141,10 @@ class Dispatcher:
         try:
             channel.send(told)
         except NotDelivered as error:
+            if wanted[0].test:  # somebody is waiting for the answer, and can ask again
+                with self.database.write() as connection:
+                    deliveries.close(connection, ids, "given_up", self._now(), str(error)[:500])
+                return 0.0
             self._postpone(channel, wanted, str(error))
             return LOOK_SECONDS
         with self.database.write() as connection:
@@ -154,8 +167,9 @@ class Dispatcher:
         if attempts == 1:
             log.warning("%s did not take a notification: %s", channel.name, problem)
         with self.database.write() as connection:
-            due = self._now() + round(pause * MICROSECONDS)
-            deliveries.postpone(connection, [wanted[0].id], due, problem[:500])
+            now = self._now()
+            due = now + round(pause * MICROSECONDS)
+            deliveries.postpone(connection, [wanted[0].id], due, now, problem[:500])
 
     def _now(self) -> int:
         return round(self._clock() * MICROSECONDS)

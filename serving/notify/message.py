@@ -10,6 +10,10 @@ from serving.pages.locale import LOCALES
 
 Language = Literal["en", "ja"]
 LINE_STOP = "line_stop"
+TEST = "test"
+"""The event of a message that is only to be seen to arrive."""
+TEST_LASTS_SECONDS = 60.0
+"""Who asked for a test is waiting: later it would only surprise."""
 STOP_LASTS_SECONDS = 60.0
 """A line stop that arrives later was for a state that may be over, and a line that stops for no
 reason that anybody sees is a danger of its own: it is then neither sent nor to be obeyed."""

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from serving.alarms.desk import Payload
 from serving.alarms.rules import PRIORITIES, Rules
-from serving.notify.message import LINE_STOP
+from serving.notify.message import LINE_STOP, TEST
 
 TOLD = frozenset({"began", "ended", "chattering"})
 """Steps that people are told of."""
@@ -37,8 +37,11 @@ def routes(
 ) -> list[tuple[ChannelT, bool]]:
     """The channels that get a message of this step, and whether it asks for a line stop.
 
-    Machines are told of every step that people can see; people of those that matter to them.
+    Machines are told of every step that people can see; people of those that matter to them. A test
+    goes to the channels of its tag, and never asks for a stop.
     """
+    if payload.event == TEST:
+        return [(channel, False) for channel in channels if payload.tag in channel.tags]
     notify = rules.of(payload.source).notify
     wanted = frozenset(getattr(notify, payload.kind))
     loud = PRIORITIES.index(payload.priority) >= PRIORITIES.index(notify.from_priority)
