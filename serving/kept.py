@@ -1,6 +1,7 @@
 """No answer leaves before the anomalies in it are committed."""
 
 import asyncio
+from collections.abc import Awaitable
 from concurrent.futures import Future
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,15 +32,18 @@ class Kept:
         promises: list[Future[None]] = []
         token = pending.set(promises)
 
-        async def send_kept(message: Message) -> None:
-            if promises:
-                await _all_kept(promises)
-            await send(message)
+        def send_kept(message: Message) -> Awaitable[None]:
+            return _send_when_kept(promises, send, message) if promises else send(message)
 
         try:
             await self.app(scope, receive, send_kept)
         finally:
             pending.reset(token)
+
+
+async def _send_when_kept(promises: list[Future[None]], send: Send, message: Message) -> None:
+    await _all_kept(promises)
+    await send(message)
 
 
 async def _all_kept(promises: list[Future[None]]) -> None:

@@ -1,10 +1,10 @@
 """What comes in: media type, body, JSON; and the id that names each request."""
 
 import json
-import os
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from random import Random
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -19,6 +19,9 @@ LONGEST_INTEGER = 400
 AT_ONCE_BYTES = 256 * 1024
 """Up to here a body's numbers are read by C in one go. Between two calls of a Python function other
 threads have their turn, the event loop's among them; within one call in C none has."""
+
+_ids = Random()
+"""Seeded by the system once: ids have to differ, not to be secret, and asking it takes longer."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -39,15 +42,15 @@ class RequestIds:
             return
         request_id = header(scope["headers"], b"x-request-id")
         if SANE_ID.fullmatch(request_id) is None:
-            request_id = os.urandom(16).hex().encode()
+            request_id = b"%032x" % _ids.getrandbits(128)
         name = scope.setdefault("state", {})["request_id"] = request_id.decode()
         logs.request_id.set(name)  # in this task, and in threads that work for it
 
-        async def send_named(message: Message) -> None:
+        def send_named(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 named = (b"x-request-id", request_id)
                 message["headers"] = [*message.get("headers", ()), named]
-            await send(message)
+            return send(message)
 
         with suppress(ClientDisconnect):
             await self.app(scope, receive, send_named)
@@ -68,17 +71,17 @@ def media_type(headers: Headers, read: tuple[bytes, ...]) -> tuple[bytes, str]:
     """
     sent = header(headers, b"content-type")
     if sent == read[0]:
-        kind, parameters = sent, b""
+        kind, charset = sent, "utf-8"
     else:
         kind, _, parameters = sent.partition(b";")
-        kind = kind.strip().lower() or read[0]
+        kind, charset = kind.strip().lower() or read[0], _charset(parameters)
     if kind not in read:
         allowed = " or ".join(one.decode() for one in read)
         raise WrongMediaType(f"Content-Type is {_quoted(kind)}; {allowed} is needed")
-    encoding = header(headers, b"content-encoding").strip().lower()
-    if encoding not in (b"", b"identity"):
+    encoding = header(headers, b"content-encoding")
+    if encoding and encoding.strip().lower() not in (b"", b"identity"):
         raise WrongMediaType(f"Content-Encoding is {_quoted(encoding)}; none is read here")
-    return kind, _charset(parameters)
+    return kind, charset
 
 
 def _charset(parameters: bytes) -> str:

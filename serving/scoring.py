@@ -6,7 +6,6 @@ them alike.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -15,13 +14,13 @@ import numpy.typing as npt
 from kizashi.runtime.detector import Verdicts, pieces
 from serving.detectors import Detectors, Served
 from serving.errors import NoModel
+from serving.together import Together
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where values come from: the protocol that brought them, in which request, from which source
     and when, as far as the client says so."""
 
@@ -82,6 +81,7 @@ class Scoring:
         self.detectors = detectors
         self.observers = tuple(observers)
         self.keeper = keeper
+        self._together = Together()
 
     def held(self) -> Served:
         """What this worker serves; raises NoModel, saying why there is nothing.
@@ -96,10 +96,15 @@ class Scoring:
     def one(self, served: Served, window_TF: FloatArray, origin: Origin) -> tuple[float, bool]:
         """Score and verdict of one window in original units, shape (T, F)."""
         score, anomaly = served.detector.verdict(window_TF)
-        for observer in self.observers:
-            observer.one(served, origin, score, anomaly)
-        if self.keeper is not None:
-            self.keeper.one(served, origin, window_TF, score, anomaly)
+        self._tell_one(served, origin, window_TF, score, anomaly)
+        return score, anomaly
+
+    async def soon(
+        self, served: Served, window_TF: FloatArray, origin: Origin
+    ) -> tuple[float, bool]:
+        """As `one`, together with the windows of all who ask in the same turn of the event loop."""
+        score, anomaly = await self._together.verdict(served.detector, window_TF)
+        self._tell_one(served, origin, window_TF, score, anomaly)
         return score, anomaly
 
     def full(self, served: Served, windows_BTF: FloatArray, origin: Origin) -> Verdicts:
@@ -134,6 +139,20 @@ class Scoring:
         self._tell(served, origin, windows_BTF, Judged(score_N[first:], anomaly_N[first:]))
         return Judged(score_N, anomaly_N)
 
+    def _tell_one(
+        self,
+        served: Served,
+        origin: Origin,
+        window_TF: FloatArray,
+        score: float,
+        anomaly: bool,
+        verdicts: Verdicts | None = None,
+    ) -> None:
+        for observer in self.observers:
+            observer.one(served, origin, score, anomaly)
+        if self.keeper is not None:
+            self.keeper.one(served, origin, window_TF, score, anomaly, verdicts)
+
     def _tell(
         self,
         served: Served,
@@ -144,10 +163,7 @@ class Scoring:
     ) -> None:
         if len(judged.score_N) == 1:
             score, anomaly = float(judged.score_N[0]), bool(judged.anomaly_N[0])
-            for observer in self.observers:
-                observer.one(served, origin, score, anomaly)
-            if self.keeper is not None:
-                self.keeper.one(served, origin, windows_BTF[0], score, anomaly, verdicts)
+            self._tell_one(served, origin, windows_BTF[0], score, anomaly, verdicts)
         elif len(judged.score_N):
             for observer in self.observers:
                 observer.many(served, origin, judged)

@@ -85,6 +85,12 @@ class Detector:
         score = self._score_one(window_TF[None])
         return score, score > self._highest_normal or self.contract.any_out_of_range(window_TF)
 
+    def verdicts(self, windows_BTF: FloatArray) -> list[tuple[float, bool]]:
+        """`verdict` of each of a few windows, but for rounding. Raises as `score` does."""
+        score_B = self.score(windows_BTF)
+        anomaly_B = self.decide(windows_BTF, score_B)
+        return list(zip(score_B.tolist(), anomaly_B.tolist(), strict=True))
+
     @property
     def _highest_normal(self) -> float:
         return self.threshold.value * (1 + ROUNDING)
