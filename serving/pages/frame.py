@@ -26,6 +26,7 @@ HEADERS = {**security.PAGES, "Cache-Control": "no-store", "Vary": "Accept-Langua
 PLACES = {
     "overview": "",
     "alarms": "alarms",
+    "notifications": "notifications",
     "threshold": "threshold",
     "models": "models",
     "try": "try",
