@@ -239,9 +239,9 @@ def rebuild(
 ) -> Rebuilt:
     """Windows in original units, scaled, filled in by `fill` where values are missing, and rebuilt;
     in pieces, so that many fit into memory."""
-    if len(windows_BTF) <= 1:
-        return _rebuild(scaler, network, windows_BTF, fill)
     parts = [_rebuild(scaler, network, windows_BTF[piece], fill) for piece in _pieces(windows_BTF)]
+    if len(parts) == 1:
+        return parts[0]
     return Rebuilt(
         np.concatenate([part.scaled_BTF for part in parts]),
         np.concatenate([part.rebuilt_MBTF for part in parts], axis=1),

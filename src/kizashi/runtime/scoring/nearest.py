@@ -2,6 +2,7 @@
 network rebuilds it."""
 
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -30,6 +31,9 @@ KNEE = 3.0
 """Scaled values beyond it are compressed once more: one wild value must not rule a distance."""
 VALUES_AT_ONCE = 2**18
 """Windows times prototypes in one piece: as many as stay in a processor's cache."""
+SMALL_PRODUCT, FEWEST_AT_ONCE = 1_000_000, 8
+"""Up to so many multiplications OpenBLAS takes its operands as they lie in memory, in under half
+of the time: of windows of few values, no more are in a piece, unless it were of fewer windows."""
 PER_VALUE, FEWEST, MOST = 256, 2_000, 5_000
 SAME = 1e-10
 """A window and a prototype whose squared distance is no larger are the same but for rounding."""
@@ -158,6 +162,7 @@ class NearestNormal(Scorer):
 
     def _keep(self, prototype_PV: npt.NDArray[np.float32]) -> None:
         self._prototype_PV = prototype_PV
+        self._scratch = _Scratch()
         # ‖x - p‖² = ‖x‖² - 2 (x·p - ‖p‖² / 2): the nearest have the largest bracket.
         self._turned_VP = np.ascontiguousarray(prototype_PV.T)
         self._half_square_P = 0.5 * np.einsum("pv,pv->p", prototype_PV, prototype_PV)
@@ -175,10 +180,11 @@ class NearestNormal(Scorer):
         kept_PV = self._kept
         count = min(NEIGHBOURS, len(kept_PV) - (leave_out is not None))
         nearest_BK = np.empty((len(windows_BV), count), dtype=np.intp)
-        for piece in _pieces(len(windows_BV), len(kept_PV)):
+        for piece in _pieces(len(windows_BV), *kept_PV.shape):
             # The product and then the difference, as for a single window, or near ties would fall
             # otherwise there.
-            closeness_BP = windows_BV[piece] @ self._turned_VP
+            closeness_BP = self._scratch.of(windows_BV[piece], kept_PV)
+            np.matmul(windows_BV[piece], self._turned_VP, out=closeness_BP)
             closeness_BP -= self._half_square_P
             if leave_out is not None:
                 closeness_BP[np.arange(len(closeness_BP)), leave_out[piece]] = -np.inf
@@ -220,7 +226,26 @@ def _flat_windows(windows_BTF: FloatArray) -> npt.NDArray[np.float32]:
     return compressed(windows_BTF.reshape(count, length * sensors), KNEE).astype(np.float32)
 
 
-def _pieces(windows: int, prototypes: int) -> Iterator[slice]:
+class _Scratch(threading.local):
+    """Where each thread compares windows with prototypes: memory that is asked for anew comes from
+    the system in pages, which takes longer than what is done in it."""
+
+    closeness_BP: npt.NDArray[np.float32] = np.empty((0, 0), dtype=np.float32)
+
+    def of(
+        self, windows_BV: npt.NDArray[np.float32], prototype_PV: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """A place for each window and prototype, overwritten by the next that is asked for."""
+        if len(windows_BV) > len(self.closeness_BP):
+            shape = len(windows_BV), len(prototype_PV)
+            self.closeness_BP = np.empty(shape, dtype=np.float32)
+        return self.closeness_BP[: len(windows_BV)]
+
+
+def _pieces(windows: int, prototypes: int, values: int) -> Iterator[slice]:
     at_once = max(1, VALUES_AT_ONCE // prototypes)
+    small = SMALL_PRODUCT // (prototypes * values)
+    if small >= FEWEST_AT_ONCE:
+        at_once = min(at_once, small)
     for start in range(0, windows, at_once):
         yield slice(start, start + at_once)
