@@ -24,8 +24,10 @@ from serving.accept import accepted
 from serving.errors import WrongMediaType
 from serving.formats import EXTRA, FORMATS, Format
 from serving.formats.rows import BLOCK_BYTES
+from serving.history.record import UNKEPT
 from serving.judging import Judging
 from serving.requests import header, media_type, read_blocks
+from serving.score import kept
 from serving.scoring import Origin, Scoring
 
 THREADS = 2
@@ -46,7 +48,8 @@ class BatchEndpoint:
         sent, charset = sent_format(scope)
         wanted = accepted(header(scope["headers"], b"accept"))
         served = self._scoring.held()
-        origin = Origin("batch", scope["state"]["request_id"])
+        kind = "batch" if kept(scope["query_string"]) else UNKEPT
+        origin = Origin(kind, scope["state"]["request_id"])
         limit = self._stream_limit if sent.streams else self._limit
         job = Judging(self._scoring, served, origin, self._stream_limit)
         try:

@@ -183,6 +183,13 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": ProblemDocument, "description": REASONS[code]} for code in codes}
 
 
+Keep = Annotated[
+    Literal["true", "false"],
+    Query(
+        description="false: to try something out. It is judged, and leaves no trace in history and "
+        "alarms"
+    ),
+]
 router = APIRouter(tags=["score"])
 _NAMED = {
     "X-Model-Name": {"schema": {"type": "string"}, "description": "The model that answered"},
@@ -208,6 +215,7 @@ def score(
             description="With `detail=full`: how many of the nearest normal windows to show",
         ),
     ] = 0,
+    keep: Keep = "true",
 ) -> None:
     """`score` and `status`, and with `?detail=full` everything there is to say.
 
@@ -241,7 +249,7 @@ def score(
         }
     },
 )
-def batch(body: BatchBody) -> None:
+def batch(body: BatchBody, keep: Keep = "true") -> None:
     """Rows as JSON, CSV with a header row, NDJSON (a row a line), an Arrow stream or Parquet; the
     answer in the format that `Accept` prefers. Arrow and Parquet need the service's extra `arrow`.
 

@@ -19,6 +19,7 @@ from kizashi.runtime.contract import Sensor
 from kizashi.runtime.detector import Detector, Verdicts
 from serving.detectors import Served
 from serving.errors import invalid
+from serving.history.record import UNKEPT
 from serving.requests import media_type, parse_json, read_body
 from serving.scoring import Origin, Scoring
 from serving.threshold.change import Change
@@ -61,7 +62,8 @@ class ScoreEndpoint:
         served = self.scoring.held()
         request = read_request(await read_body(scope, receive, self.limit))
         window_TF = served.detector.contract.window(request.values)
-        origin = Origin("anomaly", scope["state"]["request_id"], request.source, request.timestamp)
+        kind = "anomaly" if asked.keep else UNKEPT
+        origin = Origin(kind, scope["state"]["request_id"], request.source, request.timestamp)
         answer: dict[str, Any]
         if asked.full:
             verdicts = self.scoring.full(served, window_TF[None], origin)
@@ -79,10 +81,12 @@ class ScoreEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the query asks for: full detail, and with it so many of the nearest normal windows."""
+    """What the query asks for: full detail, and with it so many of the nearest normal windows; and
+    whether the verdict is kept in the history."""
 
     full: bool = False
     prototypes: int = 0
+    keep: bool = True
 
 
 BRIEFLY = Asked()
@@ -101,7 +105,19 @@ def asked_for(query: bytes) -> Asked:
         raise invalid(f"prototypes is {prototypes[:60]!r}; {wanted}")
     if prototypes != "0" and detail != "full":
         raise invalid(f"prototypes is {prototypes}, which needs detail=full")
-    return Asked(detail == "full", int(prototypes))
+    return Asked(detail == "full", int(prototypes), _kept(named))
+
+
+def kept(query: bytes) -> bool:
+    """What `?keep=false` asks for; raises InvalidRow for anything but true and false."""
+    return not query or _kept(parse_qs(query.decode("latin-1"), keep_blank_values=True))
+
+
+def _kept(named: dict[str, list[str]]) -> bool:
+    keep = named.get("keep", ["true"])[-1]
+    if keep not in ("true", "false"):
+        raise invalid(f"keep is {keep[:60]!r}; 'true' or 'false' is needed")
+    return keep == "true"
 
 
 def read_request(body: bytes) -> ScoreRequest:

@@ -25,6 +25,8 @@ from serving.history.database import Database
 from serving.history.queries import AUDIT
 from serving.history.tables import ANOMALY, LATE, audit, sources, verdicts
 from serving.history.views import MILLISECOND, entry_of, moment
+from serving.keys.held import HeldKeys
+from serving.keys.key import Record
 from serving.openapi import problems
 
 router = APIRouter(prefix="/api", tags=["alarms"])
@@ -92,7 +94,8 @@ async def events(
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
     """`alarm`: a step of any alarm. `rows`: new rows of each source about once a second, with the
-    sensors' values of the `source` asked for. `reset`: too much was missed to be told again."""
+    sensors' values of the `source` asked for. `reset`: too much was missed to be told again. The
+    stream ends within seconds of its key."""
     place = place_of(last_event_id) or place_of(last)
     newest = await asyncio.to_thread(_newest, history.database)
     stream = _stream(request, history.database, source, place, newest)
@@ -105,7 +108,9 @@ async def _stream(
     place = newest if place is None else _possible(place, newest)
     yield RETRY + _event("hello", place, {"now": moment(now())})
     quiet = 0
-    while not (_ending.is_set() or await request.is_disconnected()):
+    keys: HeldKeys = request.app.state.keys
+    key: Record | None = request.state.key
+    while keys.holds(key) and not (_ending.is_set() or await request.is_disconnected()):
         try:
             found = await asyncio.to_thread(_look, database, source, place)
         except HistoryUnavailable:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kizashi.runtime.detector import Verdicts
 from serving.detectors import Served
-from serving.history.record import Batch, Row
+from serving.history.record import UNKEPT, Batch, Row
 from serving.history.writer import Writer
 from serving.scoring import Judged, Origin
 
@@ -44,6 +44,8 @@ class HistoryObserver:
         anomaly: bool,
         verdicts: Verdicts | None = None,
     ) -> None:
+        if origin.protocol == UNKEPT:
+            return
         values: list[float] = window_TF[-1].tolist()
         if not anomaly:
             row = Row(served, origin, time.time(), values, score, False)
@@ -61,6 +63,8 @@ class HistoryObserver:
         judged: Judged,
         verdicts: Verdicts | None = None,
     ) -> None:
+        if origin.protocol == UNKEPT:
+            return
         anomalies = np.flatnonzero(judged.anomaly_N)
         kept = _promise() if len(anomalies) else None
         loudest = anomalies[np.argsort(-judged.score_N[anomalies])[:MOST_EXPLAINED]]

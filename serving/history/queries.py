@@ -169,6 +169,8 @@ def overview(connection: Connection, rules: Rules, now: int) -> list[Source]:
     query = select(
         sources, models.c.name.label("model"), models.c.version, models.c.threshold
     ).outerjoin(models, models.c.id == sources.c.model_id)
+    # What nobody in particular sent as a file is no machine that anybody could look at.
+    query = query.where(sources.c.rows > 0)
     found = [
         _source(row, of_source[row.name], sparks[row.id]) for row in connection.execute(query).all()
     ]

@@ -25,6 +25,8 @@ OLDEST = 946_684_800 * MICROSECONDS
 LATEST = 7_258_118_400 * MICROSECONDS
 """Year 2200: what clients may ask for has an end."""
 DEFAULT_SOURCE = "default"
+UNKEPT = "unkept"
+"""The protocol of an origin whose verdicts are not kept: somebody is only trying something out."""
 
 
 class Row(NamedTuple):

@@ -58,6 +58,19 @@ class HeldKeys:
         same = compare_digest(digest(record.salt, secret), record.digest)
         return record if same and record is not NOBODY else None
 
+    def holds(self, record: Record | None) -> bool:
+        """Whether who was let in with this key, or without one, still would be: for what goes on
+        long after that."""
+        if record is None:
+            return not self.required
+        found = self._keys.get(record.id.encode())
+        return (
+            found is not None
+            and found.digest == record.digest
+            and found.rank >= record.rank
+            and found.ended(datetime.now(UTC)) is None
+        )
+
     def refresh(self) -> None:
         """Read the file if it has changed since, or could not be read."""
         found = stamp(self._file.path)

@@ -5,7 +5,14 @@ from fastapi import APIRouter, Request, Response
 from serving.cache import Cache
 from serving.detectors import Detectors
 from serving.metrics.counts import Counts, Snapshot, Value
-from serving.metrics.families import MODEL, READY, REFUSED, REGISTRY, SWAPS
+from serving.metrics.families import (
+    MODEL,
+    READY,
+    REFUSED,
+    REGISTRY,
+    SWAPS,
+    THRESHOLD_BY_HAND,
+)
 from serving.metrics.publishing import Publisher
 
 router = APIRouter(tags=["health"])
@@ -34,6 +41,12 @@ def of_worker(counts: Counts, detectors: Detectors) -> None:
         return [] if served is None else [((served.name, served.version, served.bundle.hash), 1.0)]
 
     counts.read(MODEL, model)
+
+    def by_hand() -> list[Value]:
+        served = detectors.current
+        return [] if served is None else [((), float(served.change is not None))]
+
+    counts.read(THRESHOLD_BY_HAND, by_hand)
     counts.read(READY, lambda: [((), float(detectors.current is not None))])
     counts.read(
         SWAPS,

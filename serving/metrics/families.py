@@ -66,6 +66,12 @@ MODEL = Family(
     "Workers that serve this version.",
     ("name", "version", "bundle"),
 )
+THRESHOLD_BY_HAND = Family(
+    "kizashi_threshold_by_hand",
+    "gauge",
+    "1 while a threshold that a person set is in force in some worker.",
+    over="max",
+)
 SWAPS = Family(
     "kizashi_model_swaps_total",
     "counter",
@@ -124,6 +130,7 @@ FAMILIES = (
     VERDICTS,
     SCORE_RATIO,
     MODEL,
+    THRESHOLD_BY_HAND,
     SWAPS,
     REFUSED,
     REGISTRY,

@@ -90,8 +90,7 @@ def _known(request: Request, name: str | None) -> bool:
     if history is None:
         return False
     query = select(sources.c.id)
-    if name is not None:
-        query = query.where(sources.c.name == name)
+    query = query.where(sources.c.rows > 0 if name is None else sources.c.name == name)
     try:
         with history.database.read() as connection:
             return bool(connection.execute(select(exists(query))).scalar())

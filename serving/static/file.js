@@ -59,7 +59,7 @@ async function take(files, row) {
       return;
     }
     const type = "text/csv; charset=utf-8";
-    const { answer, version } = await postWithProgress("anomaly/batch", type, text, mine.signal, (share) => progress(mine, share));
+    const { answer, version } = await postWithProgress("anomaly/batch?keep=false", type, text, mine.signal, (share) => progress(mine, share));
     // Another model judged than the one whose threshold this page draws.
     if (version !== model.version) asides.push(t("state.changed", { name: model.name, version }));
     showScores(file.name, records(text), answer, asides, row);

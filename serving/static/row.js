@@ -50,7 +50,7 @@ async function submit() {
   form.setAttribute("aria-busy", "true");
   try {
     const body = JSON.stringify({ values: windowed ? rows : rows[0] });
-    const { answer } = await post("anomaly?detail=full", "application/json", body, mine.signal);
+    const { answer } = await post("anomaly?detail=full&keep=false", "application/json", body, mine.signal);
     showVerdict(answer);
   } catch (error) {
     if (error.name !== "AbortError") refuse(error);

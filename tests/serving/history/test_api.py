@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
 from serving.alarms.events import Place, _look, place_of
+from serving.history.tables import batches, sources, verdicts
 from serving.history.views import (
     Alarms,
     Annotations,
@@ -20,9 +21,10 @@ from serving.history.views import (
     Series,
     Sources,
 )
+from serving.judging import ROWS_AT_ONCE
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.serving.conftest import MakeClient
-from tests.serving.history.conftest import settled
+from tests.serving.history.conftest import count, settled
 
 SOURCE = "press 1/ä"
 
@@ -244,6 +246,45 @@ def test_a_reader_of_events_that_comes_back_is_told_what_it_missed(alarmed: Test
 def test_an_id_of_no_event_is_no_place(told: str | None) -> None:
     assert place_of(told) is None
     assert place_of("12.345") == Place(12, 345)
+
+
+def test_what_is_only_tried_is_judged_and_leaves_no_trace(history_client: TestClient) -> None:
+    answer = history_client.post("/anomaly?keep=false", json={"values": ANOMALOUS_ROW})
+    assert answer.json()["status"] == "anomaly"
+    full = {"detail": "full", "keep": "false"}
+    assert history_client.post("/anomaly", params=full, json={"values": NORMAL_ROW}).is_success
+    rows = {"instances": [NORMAL_ROW, ANOMALOUS_ROW]}
+    assert history_client.post("/anomaly/batch?keep=false", json=rows).is_success
+    database = settled(history_client).database
+    assert [count(database, table) for table in (verdicts, batches, sources)] == [0, 0, 0]
+    for path in ("/anomaly?keep=maybe", "/anomaly/batch?keep="):
+        refused = history_client.post(path, json={"values": NORMAL_ROW})
+        assert refused.status_code == 422 and "'true' or 'false'" in refused.text
+
+
+def test_a_batch_of_nobody_in_particular_is_kept_and_is_no_tile(
+    history_client: TestClient,
+) -> None:
+    rows = {"instances": [NORMAL_ROW, ANOMALOUS_ROW]}
+    assert history_client.post("/anomaly/batch", json=rows).is_success
+    assert count(settled(history_client).database, batches) == 1
+    assert history_client.get("/api/sources").json()["sources"] == []
+    send(history_client, 1, NORMAL_ROW, "default")
+    settled(history_client)
+    assert [one["rows"] for one in history_client.get("/api/sources").json()["sources"]] == [1]
+
+
+@pytest.mark.parametrize(("good", "kept"), [(ROWS_AT_ONCE - 1, 0), (ROWS_AT_ONCE + 1, 1)])
+def test_a_batch_that_ends_badly_leaves_what_was_judged_before(
+    history_client: TestClient, good: int, kept: int
+) -> None:
+    row = ",".join(map(str, NORMAL_ROW))
+    text = "\n".join(["vibration,current,sound", *[row] * good, "1,loose,3\n"])
+    answer = history_client.post(
+        "/anomaly/batch", content=text, headers={"Content-Type": "text/csv"}
+    )
+    assert answer.status_code == 422
+    assert count(settled(history_client).database, batches) == kept
 
 
 def test_a_service_without_a_history_answers_and_says_so(

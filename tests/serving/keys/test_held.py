@@ -47,6 +47,17 @@ def test_the_first_key_closes_a_running_service_and_the_next_is_known_too(file: 
         assert held.find(key) == record
 
 
+def test_who_was_let_in_stays_as_long_as_the_key_holds(file: KeyFile) -> None:
+    held = HeldKeys(file.path)
+    assert held.holds(None)
+    record, _ = _added(file)
+    held.refresh()
+    assert held.holds(record) and not held.holds(None)  # keys are asked for from now on
+    file.revoke(record.id)
+    held.refresh()
+    assert not held.holds(record)
+
+
 def test_a_revoked_key_is_found_as_revoked(file: KeyFile) -> None:
     record, key = _added(file)
     held = HeldKeys(file.path)

@@ -89,6 +89,19 @@ def test_a_source_cannot_forge_a_sample(client: TestClient) -> None:
     assert total(found, "kizashi_verdicts_total", source=source) == 1
 
 
+def test_a_threshold_that_a_person_set_shows_until_it_is_taken_back(
+    press_line: Bundle, make_client: MakeClient
+) -> None:
+    client = make_client(press_line.folder, database_url="none")
+    client.post("/anomaly", json={"values": NORMAL_ROW})
+    assert total(metrics(client), "kizashi_threshold_by_hand") == 0
+    body = {"bundle": press_line.hash, "value": 3.5, "comment": "too loud"}
+    assert client.post("/api/threshold", json=body).is_success
+    assert total(metrics(client), "kizashi_threshold_by_hand") == 1
+    assert client.delete("/api/threshold").is_success
+    assert total(metrics(client), "kizashi_threshold_by_hand") == 0
+
+
 def test_a_promotion_shows_as_a_swap_and_in_the_model(
     press_line: Bundle, tmp_path: Path, make_client: MakeClient
 ) -> None:

@@ -101,6 +101,14 @@ def test_the_key_is_in_a_cookie_that_scripts_cannot_read_and_nowhere_else(
     assert not any(service.key in address for address in addresses)
 
 
+def test_a_stream_of_events_ends_within_seconds_of_its_key(service: Service) -> None:
+    ask = Request(f"{service.address}api/events", headers={"X-API-Key": service.key})
+    with urlopen(ask, timeout=10) as stream:
+        assert stream.readline().startswith(b"retry")
+        service.revoke()
+        assert b"event: hello" in stream.read()  # it comes to an end
+
+
 def test_a_sign_in_can_stay(service: Service, open_page: OpenPage) -> None:
     page = open_page(service.address)
     page.get_by_label("Stay signed in").check()
