@@ -25,6 +25,14 @@ SECONDS_PER_ROW = 1.0
 ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 600.0
 """A first `make demo` trains before anything answers."""
+FIRST = (
+    "The first time, a model is trained before anything answers, which takes a minute or two. "
+    "Then the line is at {address}"
+)
+RUNNING = (
+    "Six simulated presses send a row a second each. Watch them at {address}: the first fault comes "
+    "within half a minute, and others follow. Ctrl-C ends it."
+)
 
 
 class Gateway:
@@ -80,11 +88,12 @@ def main() -> int:
     elsewhere = os.environ.get("KIZASHI_DEMO_URL")
     if elsewhere:
         return _run_line(elsewhere.rstrip("/"), stop)
+    host, port = os.environ["KIZASHI_HOST"], os.environ["KIZASHI_PORT"]
+    place = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    address = f"http://[{place}]:{port}" if ":" in place else f"http://{place}:{port}"
+    print(FIRST.format(address=address), flush=True)
     service = subprocess.Popen([sys.executable, str(LOCAL)], start_new_session=True)
     try:
-        host, port = os.environ["KIZASHI_HOST"], os.environ["KIZASHI_PORT"]
-        place = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-        address = f"http://[{place}]:{port}" if ":" in place else f"http://{place}:{port}"
         if _answers(address, service, stop):
             _run_line(address, stop, service)
     finally:
@@ -111,7 +120,7 @@ def _answers(address: str, service: subprocess.Popen[bytes], stop: threading.Eve
 def _run_line(
     address: str, stop: threading.Event, service: subprocess.Popen[bytes] | None = None
 ) -> int:
-    print(f"Six simulated presses send a row a second to {address}. Ctrl-C ends it.", flush=True)
+    print(RUNNING.format(address=address), flush=True)
     gateways = [Gateway(machine, address, stop) for machine in LINE]
     threads = [threading.Thread(target=gateway.run) for gateway in gateways]
     for thread in threads:

@@ -68,6 +68,12 @@ def test_a_reading_can_lie_beyond_the_instrument() -> None:
     assert row["vibration"] == BEYOND_INSTRUMENT
 
 
+def test_the_first_fault_comes_soon_after_the_warm_up_and_lasts() -> None:
+    first = min((t for machine in LINE for t in machine.troubles), key=lambda t: t.start)
+    assert first.kind in EFFECTS
+    assert 10 < first.start <= 20 and first.stop - first.start >= 60
+
+
 def test_the_line_has_six_machines_and_within_two_minutes_most_are_in_trouble() -> None:
     assert len({machine.name for machine in LINE}) == len({machine.seed for machine in LINE}) == 6
     troubled = [machine for machine in LINE if any(t.start < 120 for t in machine.troubles)]
