@@ -30,8 +30,8 @@ FIRST = (
     "Then the line is at {address}"
 )
 RUNNING = (
-    "Six simulated presses send a row a second each. Watch them at {address}: the first fault comes "
-    "within half a minute, and others follow. Ctrl-C ends it."
+    "Six simulated presses send a row a second each. Watch them at {address}: the first fault "
+    "comes within half a minute, and others follow. Ctrl-C ends it."
 )
 
 
