@@ -101,9 +101,17 @@ def label(connection: Connection, occurrence_id: int, told: str | None, by: By) 
 
 
 def annotate(
-    connection: Connection, source: str, start: int, end: int | None, text: str, by: By
+    connection: Connection,
+    source: str,
+    start: int,
+    end: int | None,
+    text: str,
+    by: By,
+    told: str | None = None,
 ) -> int:
-    """Write a note beside a source's time; its id. Raises NotFound."""
+    """Write a note beside a source's time; its id. Where it says of a time with an end what its
+    rows were (`true`: faulty, `false`: normal), they are examples as those of an alarm are. Raises
+    NotFound."""
     values = {
         "source_id": source_id_of(connection, source),
         "start": start,
@@ -114,7 +122,29 @@ def annotate(
     }
     made = connection.execute(insert(annotations), values)
     assert made.inserted_primary_key is not None
-    return int(made.inserted_primary_key[0])
+    note = int(made.inserted_primary_key[0])
+    if told is not None and end is not None:
+        label = {
+            "source_id": values["source_id"],
+            "start": start,
+            "end": end,
+            "label": "anomaly" if told == "true" else "normal",
+            "at": by.at,
+            "who": by.who,
+            "comment": text,
+            "annotation_id": note,
+        }
+        connection.execute(insert(labels), label)
+    return note
+
+
+def remove_note(connection: Connection, annotation_id: int) -> None:
+    """Take a note away, with what it said of its rows; raises NotFound."""
+    mine = annotations.c.id == annotation_id
+    if connection.execute(select(annotations.c.id).where(mine)).first() is None:
+        raise NotFound(f"there is no annotation {annotation_id}")
+    connection.execute(delete(labels).where(labels.c.annotation_id == annotation_id))
+    connection.execute(delete(annotations).where(mine))
 
 
 def source_id_of(connection: Connection, source: str) -> int:

@@ -8,13 +8,12 @@ from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection
 
 from serving.alarms import actions
 from serving.alarms.desk import By, Held
 from serving.alarms.machine import State
 from serving.alarms.rules import Kind, Priority, Rules
-from serving.errors import NotFound
 from serving.history import queries
 from serving.history.asked import (
     AnySource,
@@ -31,7 +30,7 @@ from serving.history.asked import (
 )
 from serving.history.record import MICROSECONDS
 from serving.history.service import History
-from serving.history.tables import alarms, annotations, audit, sources
+from serving.history.tables import alarms, audit, sources
 from serving.history.views import (
     Alarms,
     Annotation,
@@ -112,6 +111,16 @@ class Note(_Asked):
     start: AwareDatetime
     end: AwareDatetime | None = None
     text: Annotated[str, Field(min_length=1, max_length=LONGEST_COMMENT)]
+    label: Annotated[
+        Literal["true", "false"] | None,
+        Field(description="What the rows of the time were: faulty, or normal. It needs an end"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _of_a_time(self) -> Self:
+        if self.label is not None and self.end is None:
+            raise ValueError("'label' says what rows of a time were; 'end' is needed")
+        return self
 
 
 @router.get("/alarms", summary="Alarms as they are now", responses=problems(422, 500, 503))
@@ -288,11 +297,12 @@ def all_annotations(
 
 @router.post("/annotations", summary="Write a note", responses=problems(404, 422, 500, 503))
 def annotate(history: Kept, request: Request, body: Note) -> Annotation:
-    """Of a moment, or of a time with an end."""
+    """Of a moment, or of a time with an end. With a `label` the rows of that time are examples for
+    training, also where no alarm was raised: of two labels of a row the later one counts."""
     by = By(now(), "", who(request))
     start, end = within(body.start), optional(body.end)
     with history.database.write() as connection:
-        made = actions.annotate(connection, body.source, start, end, body.text, by)
+        made = actions.annotate(connection, body.source, start, end, body.text, by, body.label)
         found = queries.annotations_of(connection, body.source, None, None)
     return next(one for one in found if one.id == made)
 
@@ -306,7 +316,4 @@ def annotate(history: Kept, request: Request, body: Note) -> Annotation:
 def remove_annotation(history: Kept, annotation_id: Id) -> None:
     """For good."""
     with history.database.write() as connection:
-        mine = annotations.c.id == annotation_id
-        if connection.execute(select(annotations.c.id).where(mine)).first() is None:
-            raise NotFound(f"there is no annotation {annotation_id}")
-        connection.execute(delete(annotations).where(mine))
+        actions.remove_note(connection, annotation_id)

@@ -16,6 +16,7 @@ from serving.history.tables import (
     alarms,
     annotations,
     audit,
+    labels,
     models,
     occurrences,
     sources,
@@ -182,8 +183,9 @@ def annotations_of(
 ) -> list[Annotation]:
     """Notes beside a source's time."""
     query = (
-        select(annotations, sources.c.name.label("source"))
+        select(annotations, sources.c.name.label("source"), labels.c.label)
         .join(sources, sources.c.id == annotations.c.source_id)
+        .outerjoin(labels, labels.c.annotation_id == annotations.c.id)
         .where(sources.c.name == source)
     )
     if start is not None:
@@ -201,6 +203,7 @@ def annotation_of(row: Any) -> Annotation:
         start=moment(row.start),
         end=maybe(row.end),
         text=row.text,
+        label=None if row.label is None else "true" if row.label == "anomaly" else "false",
         who=row.who,
         at=moment(row.at),
     )

@@ -256,6 +256,7 @@ labels = Table(
     Column("at", BigInteger, nullable=False),
     Column("who", Text, nullable=False),
     Column("comment", Text, nullable=False),
+    Column("annotation_id", Identity),  # the note that it came with
     Index("labels_of_source", "source_id", "start"),
 )
 

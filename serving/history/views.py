@@ -146,6 +146,9 @@ class Annotation(View):
     start: datetime
     end: datetime | None
     text: str
+    label: Annotated[
+        Literal["true", "false"] | None, Field(description="Its rows were faulty, or normal")
+    ]
     who: str
     at: datetime
 

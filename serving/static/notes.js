@@ -10,7 +10,7 @@ import { page, t } from "./words.js";
 /** Make the form work; `changed` is called after a note was added or deleted, `suggested()` gives the
  * time that a new note is about. */
 export function startNotes(changed, suggested) {
-  const [start, end, text] = [byId("note-start"), byId("note-end"), byId("note-text")];
+  const [start, end, text, label] = ["note-start", "note-end", "note-text", "note-label"].map(byId);
   const wrong = byId("note-wrong");
   if (!page.may_operate) {
     for (const field of byId("note-form").elements) field.disabled = true;
@@ -21,15 +21,20 @@ export function startNotes(changed, suggested) {
   byId("note-form").addEventListener("focusin", () => start.value === "" && suggest());
   byId("note-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const note = { source: page.source, start: told(start.value), end: end.value ? told(end.value) : null, text: text.value.trim() };
+    const note = { source: page.source, start: told(start.value), end: end.value ? told(end.value) : null, text: text.value.trim(), label: label.value || null };
     wrong.textContent = "";
+    if (note.label !== null && note.end === null) {
+      wrong.textContent = t("notes.endless");
+      end.focus();
+      return;
+    }
     if (note.end !== null && note.end < note.start) {
       wrong.textContent = t("notes.backwards");
       return;
     }
     try {
       await act("api/annotations", note);
-      text.value = end.value = "";
+      text.value = end.value = label.value = "";
     } catch (error) {
       wrong.textContent = error.message;
     }
@@ -51,7 +56,8 @@ export function showNotes(notes, changed) {
       changed();
     };
     const when = [note.start, ...(note.end ? [note.end] : [])].map((time) => moment(Date.parse(time), true)).join(" – ");
-    return html("li", {}, html("span", {}, html("strong", {}, when), ` ${note.text} `, html("span", { class: "about" }, whoWords(note.who))),
+    const said = note.label === null ? "" : html("em", {}, `${t(`notes.label.${note.label}`)} `);
+    return html("li", {}, html("span", {}, html("strong", {}, when), ` ${note.text} `, said, html("span", { class: "about" }, whoWords(note.who))),
       guarded({ click: drop, "aria-label": `${t("notes.delete")}: ${note.text}` }, t("notes.delete")));
   }));
 }

@@ -241,7 +241,7 @@ function explain(answer) {
     ...warnings(answer),
     html("p", { class: "about" }, t("decide.rows_not_alarms")),
     answer.evaluated ? html("p", { class: "about" }, t("decide.evaluated.about", { rows: number(answer.evaluated.faulty_rows + answer.evaluated.normal_rows), faulty: number(answer.evaluated.faulty_rows) })) : "",
-    answer.labelled ? html("p", { class: "about" }, t("decide.labelled.about")) : "",
+    answer.labelled ? html("p", { class: "about" }, t("decide.labelled.about", { missed: number(answer.labelled.missed_rows) })) : "",
     ...week(answer.week, same));
   byId("meaning-said").textContent = t("decide.said", { value: number(answer.value), share: percent(answer.calibration.share, 2) });
 }

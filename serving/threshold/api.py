@@ -108,8 +108,9 @@ class WeekView(_View):
 
 
 class LabelledView(_View):
-    """Of alarms that people marked as true or false: their rows, and which of them lie above. An
-    alarm is found when at least one of its rows does."""
+    """Of what people labelled: the rows of alarms marked as true or false, and of times whose note
+    says what they were, and which of them lie above. An alarm is found when at least one of its
+    rows does."""
 
     precision: float | None
     recall: float | None
@@ -121,6 +122,7 @@ class LabelledView(_View):
     true_alarms_found: int
     false_alarms: int
     false_alarms_found: int
+    missed_rows: Annotated[int, Field(description="Faulty rows that a note told, and no alarm")]
 
 
 class EvaluatedView(_View):
@@ -258,7 +260,7 @@ def _week(week: preview.Week) -> WeekView | None:
 
 
 def _labelled(found: preview.Labelled) -> LabelledView | None:
-    if not found.true_alarms and not found.false_alarms:
+    if not found.true_rows and not found.false_rows:
         return None
     return LabelledView(
         **{name: getattr(found, name) for name in LabelledView.model_fields},

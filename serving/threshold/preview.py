@@ -3,7 +3,9 @@
 Only rows that the same bundle judged count, as scores of another one mean something else.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -56,8 +58,9 @@ class SourceWeek:
 
 @dataclass(slots=True)
 class Labelled:
-    """Rows of anomaly alarms that somebody marked as true or as false, and those that would be
-    anomalies; the same of the alarms themselves, which have at least one such row."""
+    """Rows that somebody said were faulty or normal, as those of a true or a false alarm or of a
+    time with a note, and those of them that would be anomalies; the same of the alarms themselves,
+    which have at least one such row. `missed_rows` are faulty rows of no marked alarm."""
 
     true_rows: int = 0
     true_found: int = 0
@@ -67,16 +70,17 @@ class Labelled:
     true_alarms_found: int = 0
     false_alarms: int = 0
     false_alarms_found: int = 0
+    missed_rows: int = 0
 
     @property
     def precision(self) -> float | None:
-        """The share of the labelled rows above the threshold that are of true alarms."""
+        """The share of the labelled rows above the threshold that are faulty."""
         found = self.true_found + self.false_found
         return self.true_found / found if found else None
 
     @property
     def recall(self) -> float | None:
-        """The share of the rows of true alarms that are above the threshold."""
+        """The share of the faulty rows that are above the threshold."""
         return self.true_found / self.true_rows if self.true_rows else None
 
 
@@ -147,32 +151,60 @@ def week(connection: Connection, bundle: str, value: float, now: int) -> Week:
 
 
 def labelled(connection: Connection, bundle: str, value: float) -> Labelled:
-    """What of the alarms that people marked as true or false would be found."""
+    """What of the rows and alarms that people labelled would be found.
+
+    A row counts once: of two labels the later one, as in an export of them.
+    """
     found = Labelled()
-    above = verdicts.c.score > value * (1 + ROUNDING)
     # Silence and bad data are not told by a score.
-    wanted = select(labels).join(occurrences, occurrences.c.id == labels.c.occurrence_id)
-    for label in connection.execute(wanted.where(occurrences.c.kind == "anomaly")).all():
-        rows, hits = connection.execute(
-            select(func.count(), func.sum(case((or_(above, _out_of_range()), 1), else_=0)))
-            .where(verdicts.c.source_id == label.source_id)
-            .where(verdicts.c.time.between(label.start, label.end))
-            .where(verdicts.c.model_id.in_(_models(bundle)))
-        ).one()
-        if not rows:
+    wanted = select(labels).outerjoin(occurrences, occurrences.c.id == labels.c.occurrence_id)
+    told = wanted.where(or_(occurrences.c.kind == "anomaly", labels.c.occurrence_id.is_(None)))
+    every = connection.execute(told.order_by(labels.c.at, labels.c.id)).all()
+    for label in every:
+        if label.occurrence_id is None:
             continue
-        hits = int(hits or 0)
+        rows, hits = _rows_above(connection, label, (label.start, label.end + 1), bundle, value)
+        if rows and label.label == "anomaly":
+            found.true_alarms += 1
+            found.true_alarms_found += hits > 0
+        elif rows:
+            found.false_alarms += 1
+            found.false_alarms_found += hits > 0
+    for label, span in _in_force(every):
+        rows, hits = _rows_above(connection, label, span, bundle, value)
         if label.label == "anomaly":
             found.true_rows += rows
             found.true_found += hits
-            found.true_alarms += 1
-            found.true_alarms_found += hits > 0
+            found.missed_rows += rows if label.occurrence_id is None else 0
         else:
             found.false_rows += rows
             found.false_found += hits
-            found.false_alarms += 1
-            found.false_alarms_found += hits > 0
     return found
+
+
+def _in_force(every: Sequence[Any]) -> Iterator[tuple[Any, tuple[int, int]]]:
+    """Which label holds from when until before when; `every` is in the order they were given."""
+    for source_id in dict.fromkeys(label.source_id for label in every):
+        mine = [label for label in every if label.source_id == source_id]
+        bounds = sorted({label.start for label in mine} | {label.end + 1 for label in mine})
+        for start, end in pairwise(bounds):
+            last = [label for label in mine if label.start <= start and end <= label.end + 1][-1:]
+            for label in last:
+                yield label, (start, end)
+
+
+def _rows_above(
+    connection: Connection, label: Any, span: tuple[int, int], bundle: str, value: float
+) -> tuple[int, int]:
+    """The rows of a span in which this label holds, and how many would be anomalies."""
+    above = or_(verdicts.c.score > value * (1 + ROUNDING), _out_of_range())
+    rows, hits = connection.execute(
+        select(func.count(), func.sum(case((above, 1), else_=0)))
+        .where(verdicts.c.source_id == label.source_id)
+        .where(verdicts.c.time >= span[0], verdicts.c.time < span[1])
+        .where(verdicts.c.model_id.in_(_models(bundle)))
+    ).one()
+    return int(rows), int(hits or 0)
 
 
 def _models(bundle: str) -> Any:

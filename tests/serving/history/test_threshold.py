@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -178,6 +179,48 @@ def test_marked_alarms_give_precision_and_recall(
     assert (low.true_alarms_found, low.false_alarms_found) == (1, 1)
     assert (high.precision, high.recall) == (None, 0.0)
     assert (high.true_alarms_found, high.false_alarms_found) == (0, 0)
+
+
+def test_a_note_that_says_what_rows_were_counts_also_where_no_alarm_was(
+    history_client: TestClient,
+) -> None:
+    send(history_client, 4, NORMAL_ROW, "press-1")
+    send(history_client, 5, ANOMALOUS_ROW, "press-2")
+    settled(history_client)
+
+    def note(source: str, label: str) -> dict[str, Any]:
+        span = {"start": "2020-01-01T00:00:00Z", "end": "2199-01-01T00:00:00Z"}
+        body = span | {"source": source, "text": "looked at it", "label": label}
+        answer = history_client.post("/api/annotations", json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    missed = note("press-1", "true")
+    assert missed["label"] == "true"
+    found = looked(history_client, 1.0).labelled
+    assert found is not None
+    assert (found.recall, found.true_rows, found.missed_rows) == (0.0, 4, 4)
+    alarm = history_client.get("/api/occurrences").json()["occurrences"][0]["id"]
+    history_client.post(f"/api/occurrences/{alarm}/label", json={"label": "true"})
+    found = looked(history_client, 1.0).labelled
+    assert found is not None and found.precision == 1.0 and found.true_alarms_found == 1
+    marked = found.true_rows - 4
+    note("press-2", "false")  # the later word counts, and every row once
+    found = looked(history_client, 1.0).labelled
+    assert found is not None
+    assert (found.true_rows, found.false_rows, found.precision) == (4, 5, 0.0)
+    assert marked > 0 and found.true_alarms == 1
+    history_client.delete(f"/api/annotations/{missed['id']}")
+    found = looked(history_client, 1.0).labelled
+    assert found is not None and found.true_rows == 0
+
+
+def test_what_rows_were_needs_an_end(history_client: TestClient) -> None:
+    send(history_client, 1, NORMAL_ROW, "press-1")
+    settled(history_client)
+    body = {"source": "press-1", "start": "2020-01-01T00:00:00Z", "text": "x", "label": "true"}
+    answer = history_client.post("/api/annotations", json=body)
+    assert answer.status_code == 422 and "'end' is needed" in answer.text
 
 
 def test_rows_of_another_version_are_told_and_not_counted(

@@ -242,6 +242,19 @@ def test_rows_that_another_version_judged_are_said_to_be(
         expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)
 
 
+def test_a_note_says_what_the_rows_of_its_time_were(service: str, open_page: OpenPage) -> None:
+    _send(service, "press-n", NORMAL_ROW, 2)
+    page = open_page(f"{service}sources/press-n", width=390)
+    page.locator("#note-text").fill("the tool was blunt")
+    page.locator("#note-label").select_option("true")
+    page.locator("#note-add").click()
+    expect(page.locator("#note-wrong")).to_have_text("Say until when its rows were that.")
+    page.locator("#note-end").fill("2199-01-01T00:00:00")
+    page.locator("#note-add").click()
+    expect(page.locator("#notes")).to_contain_text("the tool was blunt Faulty.")
+    assert _sideways(page) <= 0
+
+
 def test_of_means_nothing_is_expected_and_the_page_says_so(
     service: str, open_page: OpenPage
 ) -> None:
