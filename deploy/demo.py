@@ -24,10 +24,10 @@ LOCAL = Path(__file__).with_name("local.py")
 SECONDS_PER_ROW = 1.0
 ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 600.0
-"""A first `make demo` trains before anything answers."""
+"""A first `make demo` trains before anything can be judged."""
 FIRST = (
-    "The first time, a model is trained before anything answers, which takes a minute or two. "
-    "Then the line is at {address}"
+    "The line will be at {address}. The first time a model is trained before anything can be "
+    "judged: its page waits for it, and goes on by itself."
 )
 RUNNING = (
     "Six simulated presses send a row a second each. Watch them at {address}: the first fault "
@@ -92,7 +92,7 @@ def main() -> int:
     place = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     address = f"http://[{place}]:{port}" if ":" in place else f"http://{place}:{port}"
     print(FIRST.format(address=address), flush=True)
-    service = subprocess.Popen([sys.executable, str(LOCAL)], start_new_session=True)
+    service = subprocess.Popen([sys.executable, str(LOCAL), "--at-once"], start_new_session=True)
     try:
         if _answers(address, service, stop):
             _run_line(address, stop, service)

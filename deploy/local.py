@@ -2,8 +2,9 @@
 
 Without a model in the service's cache `dvc repro` comes first: there is nothing to serve before it.
 With one the service answers at once and `dvc repro` runs beside it: the follower hands over what it
-brings. Either way nothing outlives this process: each of the two leads a session of its own,
-because dvc waits for its stages instead of ending them.
+brings. With `--at-once` it starts beside the first `dvc repro` too, and its pages wait. Either way
+nothing outlives this process: each of the two leads a session of its own, because dvc waits for its
+stages instead of ending them.
 """
 
 import os
@@ -19,6 +20,8 @@ GRACE_SECONDS = 20.0
 """Longer than the service takes at most to answer what is under way."""
 REPRO = (sys.executable, "-m", "dvc", "repro")
 SERVICE = (sys.executable, "-m", "serving")
+AT_ONCE = "--at-once"
+NOTHING = "dvc repro failed, and there is no model to serve yet."
 CACHED = """
 from serving.settings import read_settings
 settings = read_settings()
@@ -51,13 +54,17 @@ def main() -> int:
 
 def _run(started: list[subprocess.Popen[bytes]]) -> int:
     repro = _start(REPRO, started)
-    if not _cached_model() and repro.wait() != 0:
-        print("dvc repro failed, and there is no model to serve yet.", file=sys.stderr)
+    cached = _cached_model()
+    if not cached and AT_ONCE not in sys.argv[1:] and repro.wait() != 0:
+        print(NOTHING, file=sys.stderr)
         return repro.returncode
     service = _start(SERVICE, started)
     said = False
     while service.poll() is None:
         if repro.poll() and not said:
+            if not cached:
+                print(NOTHING, file=sys.stderr)
+                return repro.returncode
             print("dvc repro failed; the service goes on with the model it has.", file=sys.stderr)
             said = True
         time.sleep(0.2)

@@ -46,7 +46,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     running: list[subprocess.Popen[str]] = []
 
     def starter(
-        *, repro: str, service: str = SERVICE, cached: bool, key: str | None = None
+        *arguments: str, repro: str, service: str = SERVICE, cached: bool, key: str | None = None
     ) -> subprocess.Popen[str]:
         for package, program in [("dvc", repro), ("serving", service)]:
             (tmp_path / package).mkdir()
@@ -66,7 +66,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         }
         running.append(
             subprocess.Popen(
-                [sys.executable, str(LOCAL)],
+                [sys.executable, str(LOCAL), *arguments],
                 cwd=tmp_path,
                 env=environment,
                 stderr=subprocess.PIPE,
@@ -105,6 +105,23 @@ def test_without_a_cached_model_the_service_starts_after_repro(
     start(repro=SHORT_REPRO, cached=False)
     wait_for(tmp_path / "served-after-repro")
     assert not (tmp_path / "served").exists()
+
+
+def test_asked_to_start_at_once_the_service_waits_for_the_first_model_itself(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    start("--at-once", repro=LONG_REPRO, cached=False)
+    wait_for(tmp_path / "served")
+    wait_for(tmp_path / "repro-runs")
+
+
+def test_started_at_once_it_ends_when_there_will_be_no_model(
+    tmp_path: Path, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    local = start("--at-once", repro="raise SystemExit(7)", cached=False)
+    _, said = local.communicate(timeout=PATIENCE_SECONDS)
+    assert local.returncode == 7
+    assert "no model to serve" in said
 
 
 def test_what_another_service_has_in_the_same_cache_is_nothing_to_start_with(
