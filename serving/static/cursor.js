@@ -20,6 +20,7 @@ export function showPoint(trail, index) {
   const shares = trail.sensors.map((sensor) => sensor.share?.[index] ?? null);
   const known = shares.some((share) => share !== null);
   const when = exactly(trail.time[index]);
+  const asked = raw && trail.sensors[0]?.expected?.[index] === null && trail.time[index] > (trail.asked ?? -Infinity);
   const order = trail.sensors.map((_, at) => at);
   if (known) order.sort((one, other) => (shares[other] ?? 0) - (shares[one] ?? 0));
   const score = `${raw ? t("score") : t("cursor.highest")} ${number(trail.score[index])}`;
@@ -29,18 +30,19 @@ export function showPoint(trail, index) {
       raw ? null : html("span", { class: "about" }, t("cursor.rows", { rows: number(trail.rows[index]), anomalies: number(trail.anomalies[index]) }))),
     html("p", { class: "cursor-score" }, html("strong", {}, score),
       threshold === null ? null : html("span", { class: "quiet" }, `${t("threshold")} ${number(threshold)}`)),
-    html("ol", { class: "shares" }, ...order.map((at) => one(trail.sensors[at], index, shares[at]))),
+    html("ol", { class: "shares" }, ...order.map((at) => one(trail.sensors[at], index, shares[at], asked))),
     ...(known ? [] : [html("p", { class: "about" }, t(`cursor.shares.${raw ? (anomaly ? "coming" : "normal") : "zoom"}`))]),
   );
   return `${when}: ${t(`verdict.${status}`)}, ${score}`;
 }
 
-function one(sensor, index, share) {
+function one(sensor, index, share, asked) {
   const value = sensor.values[index];
   const expected = sensor.expected?.[index] ?? null;
   const [low, high] = [sensor.low?.[index] ?? null, sensor.high?.[index] ?? null];
   const said = [];
-  if (expected !== null) said.push(t("cursor.expected", { expected: withUnit(expected, sensor.unit) }));
+  if (asked) said.push(t("cursor.expected", { expected: "…" })); // or the page would jump with each row
+  else if (expected !== null) said.push(t("cursor.expected", { expected: withUnit(expected, sensor.unit) }));
   if (low !== null && high !== null && low !== high) said.push(t("cursor.between", { low: number(low), high: number(high) }));
   return html("li", {},
     html("p", {}, html("span", {}, sensor.name),

@@ -89,7 +89,7 @@ async function expect() {
   byId("expected-about").textContent = said || aboutExpected(mine);
 }
 
-const expectSoon = calm(expect, 2000);
+const expectSoon = calm(expect, 200);
 
 const soon = calm(load);
 const again = calm(load, 10_000);

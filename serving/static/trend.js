@@ -200,8 +200,9 @@ function sensorTraces(sensor, of, base, colour, yaxis, trail, size) {
   }
   const told = sensor.expected?.reduce((count, value) => count + (value !== null), 0) ?? 0;
   if (told) {
-    // Beneath the values, which are what happened; single points only where there are few.
-    traces.push({ ...here, y: of(sensor.expected), mode: told <= FEW ? "lines+markers" : "lines", line: { color: colour.expected, width: size.line, dash: "dot" }, marker: { color: colour.expected, size: 0.7 * size.mark, symbol: "circle-open" } });
+    // Broad, beneath the values: a machine that is as it used to be has a rim, and one that is not
+    // leaves it. Single points only where there are few.
+    traces.push({ ...here, y: of(sensor.expected), mode: told <= FEW ? "lines+markers" : "lines", line: { color: translucent(colour.expected, 0.5), width: 4 * size.line }, marker: { color: colour.expected, size: 0.7 * size.mark, symbol: "circle-open" } });
   }
   traces.push({ ...here, y: of(sensor.values), line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
   return traces;
