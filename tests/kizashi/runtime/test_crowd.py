@@ -68,7 +68,7 @@ def test_faults_among_the_kept_windows_hide_none_of_their_kind_while_they_are_fe
     crowd = CrowdDistance(0.05).fit(rebuilt(dirty_BTF))
     assert crowd.score(new).min() > crowd.score(ordinary).max()
     nearest = NearestNormal().fit(rebuilt(dirty_BTF))
-    assert nearest.score(new).max() < np.median(nearest.score(ordinary))
+    assert nearest.score(new).max() < np.quantile(nearest.score(ordinary), 0.99)
 
 
 @pytest.mark.parametrize("prototypes", [500, 1_000])

@@ -7,9 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kizashi.errors import ConfigurationError
-from kizashi.runtime.scoring import NearestNormal
-from kizashi.runtime.scoring.nearest import DENSEST, KNEE, LEAST, MOST_VALUES, NEIGHBOURS
+from kizashi.runtime.scoring import NearestNormal, restore_scorer
+from kizashi.runtime.scoring.nearest import (
+    DENSEST,
+    KNEE,
+    LEAST,
+    MOST_VALUES,
+    NEIGHBOURS,
+    POWER,
+    SPACED,
+)
 from kizashi.runtime.scoring.scorer import SEEN_SCORED
+from kizashi.runtime.scoring.spacing import resolution, without_thinning
 from tests.scorers import rebuilt
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,9 +40,11 @@ class BruteForce:
 
     def __init__(self, kept_BTF: FloatArray) -> None:
         self.kept_PV = compressed(kept_BTF)
-        near_PK = np.sort(self.distances(self.kept_PV, alone=True), axis=1)[:, :NEIGHBOURS]
-        spacing_P = near_PK[np.isfinite(near_PK).all(axis=1)].mean(axis=1)
-        self.spacing_P = np.maximum(spacing_P, DENSEST * np.median(spacing_P))
+        near_PK = np.sort(self.distances(self.kept_PV, alone=True), axis=1)[:, :SPACED]
+        spacing_P = near_PK.mean(axis=1)
+        spacing_P = np.maximum(spacing_P, DENSEST * np.median(spacing_P))
+        self.coarse = resolution(self.kept_PV)
+        self.spacing_P = without_thinning(np.hypot(spacing_P, self.coarse), self.kept_PV)
 
     def distances(self, values_BV: FloatArray, alone: bool) -> FloatArray:
         step_BPV = values_BV[:, None] - self.kept_PV
@@ -47,18 +58,24 @@ class BruteForce:
         near_BK = np.argsort(distance_BP, axis=1)[:, :NEIGHBOURS]
         spacing_B = self.spacing_P[near_BK].mean(axis=1)
         closest_B = np.hypot(distance_BP.min(axis=1), LEAST * spacing_B)
-        score_B: FloatArray = closest_B / np.sqrt(spacing_B)
+        score_B: FloatArray = np.hypot(closest_B, self.coarse) / spacing_B**POWER
         return score_B
 
 
+@pytest.mark.parametrize("steps", [None, 4.0])
 @pytest.mark.parametrize(("length", "sensors"), [(1, 1), (1, 3), (4, 3), (2, 60)])
-def test_scores_are_the_distances_of_an_exhaustive_search(length: int, sensors: int) -> None:
+def test_scores_are_the_distances_of_an_exhaustive_search(
+    length: int, sensors: int, steps: float | None
+) -> None:
     kept_BTF, new_BTF = normal(300, length, sensors), 3 * normal(200, length, sensors, seed=1)
+    if steps:  # one sensor reads in steps
+        kept_BTF[..., 0] = np.round(kept_BTF[..., 0] * steps) / steps
+        kept_BTF = np.unique(kept_BTF, axis=0)
     expected_B = BruteForce(kept_BTF).scores(new_BTF)
     scorer = NearestNormal().fit(rebuilt(kept_BTF))
-    np.testing.assert_allclose(scorer.score(rebuilt(new_BTF)), expected_B, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(scorer.score(rebuilt(new_BTF)), expected_B, rtol=1e-4, atol=1e-5)
     alone = [scorer.score(rebuilt(new_BTF[place : place + 1]))[0] for place in range(50)]
-    np.testing.assert_allclose(alone, expected_B[:50], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(alone, expected_B[:50], rtol=1e-4, atol=1e-5)
 
 
 def test_windows_that_were_seen_are_compared_with_all_but_themselves() -> None:
@@ -126,6 +143,26 @@ def test_one_prototype_makes_the_score_its_distance() -> None:
     scorer = NearestNormal(1).fit(rebuilt(np.zeros((50, 1, 2))))
     scores = scorer.score(rebuilt(np.array([[[0.3, 0.4]], [[0.0, 0.1]]])))
     np.testing.assert_allclose(scores, [np.sqrt(0.25 / 2), np.sqrt(0.01 / 2)], rtol=0.01)
+
+
+def test_windows_that_repeat_count_once_in_the_spacing() -> None:
+    once_BTF = normal(200)
+    often_BTF = np.concatenate([once_BTF, *[once_BTF[:20]] * 6])
+    once, often = (NearestNormal().fit(rebuilt(one)).to_dict() for one in (once_BTF, often_BTF))
+    # What is left is that repeated windows move the middle, and the slope of the thinning.
+    np.testing.assert_allclose(often["spacing"][:200], once["spacing"], rtol=0.1)
+
+
+def test_a_bundle_without_a_power_scores_as_it_did_when_it_was_made() -> None:
+    stored = NearestNormal().fit(rebuilt(normal())).to_dict()
+    del stored["power"], stored["resolution"]
+    scorer = NearestNormal.restore(stored, restore_scorer)
+    new_BTF = 3 * normal(50, seed=1)
+    step_BPV = compressed(new_BTF)[:, None] - compressed(normal())
+    distance_BP = np.sqrt((step_BPV**2).mean(axis=2))
+    near_BK = distance_BP.argsort(axis=1)[:, :NEIGHBOURS]
+    expected_B = distance_BP.min(axis=1) / np.sqrt(stored["spacing"][near_BK].mean(axis=1))
+    np.testing.assert_allclose(scorer.score(rebuilt(new_BTF)), expected_B, rtol=1e-4)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 1.0])

@@ -20,11 +20,19 @@ from kizashi.runtime.scoring.scorer import (
     evenly,
     shares,
 )
+from kizashi.runtime.scoring.spacing import resolution, without_thinning
 
 NEIGHBOURS = 3
 """Prototypes that tell the spacing at a place."""
+SPACED = 5
+"""Others that tell the spacing of a prototype, each counted once however often it repeats."""
 DENSEST = 0.1
-"""Of the typical spacing: where windows repeat one another, the spacing is taken as this."""
+"""Of the typical spacing: where windows hardly differ, the spacing is taken as this."""
+POWER = 0.85
+"""Of the spacing by which distances are divided: short of 1, because a sparse region is itself a
+little strange. From 0.75 to 1 the choice makes little difference."""
+FORMER_POWER = 0.5
+"""That of bundles which do not say theirs."""
 LEAST = 1e-3
 """Of the spacing: smaller distances count as this, so that a repeated window has a logarithm."""
 KNEE = 3.0
@@ -42,14 +50,16 @@ MOST_VALUES = 2**21
 
 
 class NearestNormal(Scorer):
-    """Distance to the nearest *prototype*, a normal window kept as it was, over the root of the
+    """Distance to the nearest *prototype*, a normal window kept as it was, over a power of the
     spacing between prototypes there.
 
     Dividing by the spacing makes a step away from densely packed windows count more than one among
     windows that lie far apart (the idea of Breunig et al., "LOF: identifying density-based local
-    outliers", SIGMOD 2000); the root takes it half way, because a sparse region is itself a little
-    strange. Distances are root mean squares over the window's values, in scaled units that grow
-    like a logarithm beyond KNEE.
+    outliers", SIGMOD 2000). What is spaced widely for lying far out is strange all the same, so
+    that part of the spacing is left out; windows that repeat one another count once in it; and
+    where sensors read in steps, distances are uncertain by their resolution, which is added in
+    squares (`spacing.py` has both). Distances are root mean squares over the window's values, in
+    scaled units that grow like a logarithm beyond KNEE.
 
     `prototypes` is the largest number kept: of more windows, that many are drawn evenly. None keeps
     PER_VALUE for each value of a window within FEWEST and MOST, because a space of few dimensions
@@ -66,19 +76,15 @@ class NearestNormal(Scorer):
             raise ConfigurationError(f"prototypes is {prototypes}; a whole number from 1 is needed")
         self.prototypes = prototypes
         self._prototype_PV: npt.NDArray[np.float32] | None = None
-        self._know_spacing(np.ones(1))
+        self._know_spacing(np.ones(1), 0.0, POWER)
 
     def fit(self, seen: Rebuilt) -> Self:
         windows_BV = _flat(seen)
-        drawn = self._drawn(windows_BV)
-        self._keep(windows_BV[drawn].astype(np.float32))
-        if len(drawn) == 1:
-            return self
-        alone = np.arange(len(drawn))
-        square_PK, _ = self._nearest(windows_BV[drawn], leave_out=alone)
-        spacing_P = np.sqrt(square_PK).mean(axis=1)
-        typical = float(np.median(spacing_P)) or float(spacing_P.mean()) or 1.0
-        self._know_spacing(np.maximum(spacing_P, DENSEST * typical))
+        kept_PV = windows_BV[self._drawn(windows_BV)].astype(np.float32)
+        self._keep(kept_PV)
+        coarse = resolution(kept_PV)
+        spacing_P = np.hypot(_spacing(kept_PV), coarse)
+        self._know_spacing(without_thinning(spacing_P, kept_PV), coarse, POWER)
         return self
 
     def score(self, rebuilt: Rebuilt) -> FloatArray:
@@ -96,7 +102,8 @@ class NearestNormal(Scorer):
             closest = min(closest, math.dist(values, kept_PV[place].tolist()))
             spacing += self._spacing_of[place]
         spacing /= count
-        return math.sqrt((closest**2 / len(values) + (LEAST * spacing) ** 2) / spacing)
+        square = closest**2 / len(values) + self._coarse_square + (LEAST * spacing) ** 2
+        return math.sqrt(square) / math.pow(spacing, self._power)
 
     def explain(self, rebuilt: Rebuilt) -> tuple[FloatArray, FloatArray]:
         windows_BV = _flat(rebuilt)
@@ -140,13 +147,19 @@ class NearestNormal(Scorer):
             "prototypes": self.prototypes,
             "kept": self._kept,
             "spacing": self._spacing_P,
+            "resolution": self._resolution,
+            "power": self._power,
         }
 
     @classmethod
     def restore(cls, stored: Mapping[str, Any], any_scorer: Restore) -> Self:
         scorer = cls(stored["prototypes"])
         scorer._keep(stored["kept"])
-        scorer._know_spacing(stored["spacing"])
+        scorer._know_spacing(
+            stored["spacing"],
+            float(stored.get("resolution", 0.0)),
+            float(stored.get("power", FORMER_POWER)),
+        )
         return scorer
 
     def _drawn(self, windows_BV: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
@@ -167,18 +180,23 @@ class NearestNormal(Scorer):
         self._turned_VP = np.ascontiguousarray(prototype_PV.T)
         self._half_square_P = 0.5 * np.einsum("pv,pv->p", prototype_PV, prototype_PV)
 
-    def _know_spacing(self, spacing_P: FloatArray) -> None:
+    def _know_spacing(self, spacing_P: FloatArray, resolution: float, power: float) -> None:
         self._spacing_P, self._spacing_of = spacing_P, spacing_P.tolist()
+        self._resolution, self._coarse_square, self._power = resolution, resolution**2, power
 
     def _nearest(
-        self, windows_BV: npt.NDArray[np.float32], leave_out: npt.NDArray[np.intp] | None = None
+        self,
+        windows_BV: npt.NDArray[np.float32],
+        leave_out: npt.NDArray[np.intp] | None = None,
+        count: int = NEIGHBOURS,
     ) -> tuple[FloatArray, npt.NDArray[np.intp]]:
-        """Squared distances to the nearest prototypes, per value, and which they are, both (B, K).
+        """Squared distances to the `count` nearest prototypes, or all, per value, and which they
+        are, both (B, K).
 
         Window b is not compared with prototype `leave_out[b]`.
         """
         kept_PV = self._kept
-        count = min(NEIGHBOURS, len(kept_PV) - (leave_out is not None))
+        count = min(count, len(kept_PV) - (leave_out is not None))
         nearest_BK = np.empty((len(windows_BV), count), dtype=np.intp)
         for piece in _pieces(len(windows_BV), *kept_PV.shape):
             # The product and then the difference, as for a single window, or near ties would fall
@@ -198,10 +216,23 @@ class NearestNormal(Scorer):
     def _scores(self, square_BK: FloatArray, nearest_BK: npt.NDArray[np.intp]) -> FloatArray:
         count = nearest_BK.shape[1]
         spacing_B = self._spacing_P[nearest_BK].sum(axis=1) / count
-        score_B: FloatArray = np.sqrt(
-            (square_BK.min(axis=1) + (LEAST * spacing_B) ** 2) / spacing_B
-        )
+        square_B = square_BK.min(axis=1) + self._coarse_square + (LEAST * spacing_B) ** 2
+        score_B: FloatArray = np.sqrt(square_B) / spacing_B**self._power
         return score_B
+
+
+def _spacing(kept_PV: npt.NDArray[np.float32]) -> FloatArray:
+    """Mean distance from each prototype to the SPACED nearest that differ from it, at least DENSEST
+    of the typical one; 1 where all are the same."""
+    distinct_DV, of_P = np.unique(kept_PV, axis=0, return_inverse=True)
+    if len(distinct_DV) == 1:
+        return np.ones(len(kept_PV))
+    among = NearestNormal()
+    among._keep(distinct_DV)
+    square_DK, _ = among._nearest(distinct_DV, np.arange(len(distinct_DV)), SPACED)
+    spacing_P: FloatArray = np.sqrt(square_DK).mean(axis=1)[of_P.reshape(-1)]
+    typical = float(np.median(spacing_P)) or float(spacing_P.mean()) or 1.0
+    return np.maximum(spacing_P, DENSEST * typical)
 
 
 def _largest(values_BP: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
