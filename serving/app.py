@@ -1,48 +1,45 @@
 """The application as a function of its settings; building it has no effect on anything else."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.types import Scope
 
-from serving import errors, health, model, openapi, pages, protocols, security
+from serving import errors, health, security
 from serving.access import Access
-from serving.alarms import api as alarms_api
-from serving.alarms import events
-from serving.batch import BatchEndpoint
 from serving.cache import Cache
 from serving.companion import Companion, attendant, follower
 from serving.detectors import Detectors
-from serving.errors import Dialects, Problems
-from serving.fast_road import FastRoad
-from serving.history import api as history_api
+from serving.errors import Dialects, Forbidden, Problems, Unauthenticated
+from serving.fast_road import PATH, FastRoad
 from serving.history.service import History
 from serving.kept import Kept
 from serving.keys.held import HeldKeys
+from serving.later import AFTER_SECONDS, Later, WaitForLater
 from serving.limits import Limits
-from serving.metrics import endpoint as metrics
 from serving.metrics.counts import Counts
 from serving.metrics.endpoint import of_host, of_worker
 from serving.metrics.publishing import Publisher
-from serving.notify import api as notify_api
 from serving.observed import Observed, Templates, protocol_of, routes_of, too_busy
-from serving.pages import sign_in
 from serving.requests import RequestIds
 from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
 from serving.scoring import Scoring
 from serving.security import SecurityHeaders
 from serving.settings import Settings
-from serving.threshold import api as threshold_api
-from serving.threshold.desk import Desk
 from serving.whole_bodies import WholeBodies
+
+if TYPE_CHECKING:
+    from serving.threshold.desk import Desk
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI's own would ask OpenTelemetry at every request whether anybody listens, which takes a
@@ -53,9 +50,11 @@ FIRST_MODEL_SECONDS = 5.0
 first request does not meet a service that is only seconds from its model. Longer would look like a
 service that hangs: until the wait is over, nothing answers on its port."""
 
+log = logging.getLogger(__name__)
+
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service for `settings`.
+    """The service for `settings`; what no verdict needs comes later, see `serving.later`.
 
     `app.state` has `settings` and `detectors`, whose `current` is what this worker serves, or None.
     """
@@ -66,13 +65,12 @@ def create_app(settings: Settings) -> FastAPI:
     history = History.of(settings)
     keeper = None if history is None else history.observer
     scoring = Scoring(detectors, [counts], keeper)
-    dialects = Dialects(protocols.DIALECTS)
+    dialects = Dialects({})
     keys = HeldKeys(settings.keys_file, wanted="keys_file" in settings.model_fields_set)
     limits = Limits(cache.own, settings.workers)
     app: FastAPI = FastAPIOffline(
         title="Kizashi",
         description="Anomaly detection for manufacturing sensors.",
-        version=_version(),
         telemetry=NO_TELEMETRY,
         lifespan=_lifespan,
     )
@@ -80,8 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.detectors = detectors
     app.state.scoring = scoring
     app.state.history = history
-    database = None if history is None else history.database
-    app.state.threshold = Desk(detectors, database, settings.model_uri)
+    app.state.dialects = dialects
     app.state.keys = keys
     app.state.follower = follower(settings, cache)
     app.state.attendant = attendant(settings, cache)
@@ -103,7 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
         rate_limit=settings.rate_limit,
         allow_anonymous=settings.allow_anonymous,
         origins=settings.origins,
-        ask=sign_in.ask,
+        ask=_ask_to_sign_in,
     )
     app.add_middleware(Problems, dialects=dialects)
     if settings.origins:
@@ -114,62 +111,59 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=security.CORS_SENT,
             expose_headers=security.CORS_SHOWN,
         )
+    templates = Templates(lambda: [PATH, *routes_of(app)])
     app.add_middleware(
         Observed,
         counts=counts,
-        templates=Templates(lambda: routes_of(app)),
+        templates=templates,
         busy=Problems(too_busy, dialects),
         limit=settings.max_concurrent,
         seconds=settings.body_timeout_seconds,
         access_log=settings.access_log,
     )
+    app.state.later = later = Later(app)
+    later.then.append(templates.forget)
+    app.add_middleware(WaitForLater, later=later)
     app.add_middleware(RequestIds)
-    # This answers; what `openapi` declares of the same path comes after it and only documents.
-    batch = BatchEndpoint(scoring, settings.max_body_bytes, settings.max_stream_bytes)
-    app.router.routes.insert(0, Route("/anomaly/batch", batch, methods=["POST"]))
-    app.include_router(openapi.router)
     app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(model.router)
-    app.include_router(pages.router)
-    app.include_router(sign_in.router)
-    app.include_router(history_api.router)
-    app.include_router(alarms_api.router)
-    app.include_router(events.router)
-    app.include_router(threshold_api.router)
-    app.include_router(notify_api.router)
-    protocols.install(app, scoring, settings)
-    openapi.install(app)
+
+    def openapi() -> dict[str, Any]:
+        later.come_now()
+        return app.openapi()  # what has come documents itself
+
+    app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
-def _version() -> str:
-    try:
-        return version("kizashi")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"
+def _ask_to_sign_in(scope: Scope, error: Unauthenticated | Forbidden) -> Response:
+    from serving.pages import sign_in  # has come: nothing that is answered at once is a page
+
+    return sign_in.ask(scope, error)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     detectors: Detectors = app.state.detectors
     following: Companion = app.state.follower
-    await asyncio.to_thread(following.ensure)
-    await asyncio.to_thread(detectors.refresh)
-    await _first_model(detectors, following)
     history: History | None = app.state.history
+    later: Later = app.state.later
+    await asyncio.to_thread(detectors.refresh)
+    if detectors.current is None:
+        await asyncio.to_thread(following.ensure)
+        await _first_model(detectors, following)
     if history is not None:
-        await asyncio.to_thread(history.start)
-        events.end_with_the_process()
-    desk: Desk = app.state.threshold
-    await asyncio.to_thread(desk.look)
+        history.start()
+        if not detectors.cache.threshold_file.exists():
+            # Nobody on this host knows yet whether people decided by which threshold to judge.
+            await later.come()
+            await asyncio.to_thread(app.state.threshold.look)
     threads = ThreadPoolExecutor(thread_name_prefix="work")
     asyncio.get_running_loop().set_default_executor(threads)
     app.state.counts.queue("threads", threads._work_queue.qsize)
     companions = [one for one in (following, app.state.attendant) if one is not None]
     attended = (
+        _afterwards(app, companions),
         detectors.watch(),
-        desk.watch(),
         app.state.keys.watch(),
         app.state.publisher.attend(),
         *(companion.attend() for companion in companions),
@@ -185,6 +179,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.to_thread(history.close)
         for companion in companions:
             await asyncio.to_thread(companion.stop)
+
+
+async def _afterwards(app: FastAPI, companions: Sequence[Companion]) -> None:
+    """What can wait until the service is ready."""
+    first = app.state.detectors.current
+    await asyncio.sleep(AFTER_SECONDS)
+    for companion in companions:
+        await asyncio.to_thread(companion.ensure)
+    later: Later = app.state.later
+    try:
+        await later.come()
+    except Exception:  # rows are judged without it
+        log.exception("the service cannot answer more than single rows")
+        return
+    if app.state.history is not None:
+        from serving.alarms import events
+
+        events.end_with_the_process()
+    desk: Desk = app.state.threshold
+    desk.began_with(first)
+    await asyncio.to_thread(desk.look)
+    await desk.watch()
 
 
 async def _first_model(detectors: Detectors, following: Companion) -> None:

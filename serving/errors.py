@@ -190,6 +190,10 @@ class Dialects:
     def __init__(self, of_prefix: Mapping[str, Dialect]) -> None:
         self._of_prefix = dict(of_prefix)
 
+    def add(self, of_prefix: Mapping[str, Dialect]) -> None:
+        """Know these too."""
+        self._of_prefix |= of_prefix
+
     def write(self, path: str, failure: Failure) -> Response:
         """The answer to a request for `path` that failed."""
         for prefix, dialect in self._of_prefix.items():

@@ -1,10 +1,12 @@
-"""GET /health/live and GET /health/ready."""
+"""GET /health/live and GET /health/ready: the first that a service has to answer.
 
-from typing import Any, Literal
+`serving.openapi_health` documents them.
+"""
+
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 
 from serving.cache import Status
 from serving.companion import Companion
@@ -12,76 +14,47 @@ from serving.detectors import Detectors, Served
 from serving.errors import RETRY_SECONDS
 from serving.keys.held import HeldKeys
 
-router = APIRouter(tags=["health"])
+LIVE, READY = "/health/live", "/health/ready"
+
+router = APIRouter(include_in_schema=False)
 
 
-class Live(BaseModel):
-    """The process answers."""
-
-    status: Literal["live"] = "live"
-
-
-class ReadyModel(BaseModel):
-    """What is served."""
-
-    name: str
-    version: str
-    bundle: str
-    source: str
-    since: str
-
-
-class Ready(BaseModel):
-    """Whether a row can be scored now; `notes` is what people should know although it can."""
-
-    status: Literal["ready", "not ready"]
-    reason: str | None
-    model: ReadyModel | None
-    registry: Literal["reachable", "unreachable", "not used", "unknown"]
-    notes: list[str]
-
-
-@router.get("/health/live", summary="Does the process answer?")
-async def live() -> Live:
+@router.get(LIVE)
+async def live() -> JSONResponse:
     """200 as long as the process answers."""
-    return Live()
+    return JSONResponse({"status": "live"})
 
 
-@router.get(
-    "/health/ready",
-    summary="Can a row be scored now?",
-    response_model=Ready,
-    responses={503: {"model": Ready, "description": "No row can be scored; `reason` says why"}},
-)
+@router.get(READY)
 def ready(request: Request) -> JSONResponse:
-    """200 when a row can be scored, 503 when not.
-
-    A registry that cannot be reached, or a version that was refused, leaves the service ready with
-    the model it has; `notes` says so.
-    """
+    """200 when a row can be scored, 503 when not."""
     detectors: Detectors = request.app.state.detectors
     follower: Companion = request.app.state.follower
     keys: HeldKeys = request.app.state.keys
     served = detectors.held()
     status = detectors.cache.status()
-    answer = Ready(
-        status="not ready" if served is None else "ready",
-        reason=detectors.why_none() if served is None else None,
-        model=None if served is None else _model(served),
-        registry="unknown" if status is None else status.registry,
-        notes=_notes(detectors, follower, keys, status) + _attendant(request.app.state.attendant),
-    )
+    answer = {
+        "status": "not ready" if served is None else "ready",
+        "reason": detectors.why_none() if served is None else None,
+        "model": None if served is None else _model(served),
+        "registry": "unknown" if status is None else status.registry,
+        "notes": _notes(detectors, follower, keys, status)
+        + _attendant(request.app.state.attendant),
+    }
     headers = {"Cache-Control": "no-store"}
     if served is None:
         headers["Retry-After"] = str(RETRY_SECONDS)
-    return JSONResponse(answer.model_dump(), 503 if served is None else 200, headers)
+    return JSONResponse(answer, 503 if served is None else 200, headers)
 
 
-def _model(served: Served) -> ReadyModel:
-    fields: dict[str, Any] = {
-        name: getattr(served, name) for name in ("name", "version", "source", "since")
+def _model(served: Served) -> dict[str, Any]:
+    return {
+        "name": served.name,
+        "version": served.version,
+        "bundle": served.bundle.hash,
+        "source": served.source,
+        "since": served.since,
     }
-    return ReadyModel(bundle=served.bundle.hash, **fields)
 
 
 def _attendant(attendant: Companion | None) -> list[str]:

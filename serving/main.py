@@ -16,6 +16,6 @@ try:
 except ConfigurationError as error:
     sys.exit(str(error))
 
-gc.collect()
-gc.freeze()  # what was imported stays for good: no need to look at it again
 gc.set_threshold(*GARBAGE_THRESHOLDS)
+gc.freeze()  # what was imported stays for good: no need to look at it again
+app.state.later.then.append(gc.freeze)

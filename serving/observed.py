@@ -64,6 +64,10 @@ class Templates:
         """The route of `path`."""
         return self._exact.get(path) or self._search(path)
 
+    def forget(self) -> None:
+        """Look at the routes anew: there are more of them."""
+        self._exact, self._patterns = {}, None
+
     def _search(self, path: str) -> str:
         if self._patterns is None:
             routes = list(dict.fromkeys(self._routes()))

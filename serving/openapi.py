@@ -263,11 +263,10 @@ def batch(body: BatchBody, keep: Keep = "true") -> None:
 
 def install(app: FastAPI) -> None:
     """Let `app` say that its errors are problem documents, and which key opens what."""
-    build = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = build()
+            document = FastAPI.openapi(app)
             document["components"]["securitySchemes"] = SECURITY_SCHEMES
             document["security"] = [{name: []} for name in SECURITY_SCHEMES]
             for path, operations in document["paths"].items():
@@ -277,7 +276,7 @@ def install(app: FastAPI) -> None:
                     _retype(operation["responses"])
             for name in ("HTTPValidationError", "ValidationError"):
                 document["components"]["schemas"].pop(name, None)
-        return build()
+        return FastAPI.openapi(app)
 
     app.openapi = openapi  # type: ignore[method-assign]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 
 from kizashi.errors import ConfigurationError
 from serving.alarms.machine import MOST_VERDICTS, Rule
@@ -162,6 +161,8 @@ def read_rules(file: Path | None) -> Rules:
     """The rules in a YAML or JSON file; raises ConfigurationError naming what is wrong in it."""
     if file is None:
         return Rules()
+    import yaml  # most services have no such file, and start sooner without
+
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:

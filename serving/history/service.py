@@ -1,66 +1,101 @@
-"""The history of one worker: what `create_app` makes of the settings, starts and closes."""
+"""The history of one worker: what `create_app` makes of the settings, starts and closes.
+
+Verdicts are taken from the first on. The database stands behind the writer: SQLAlchemy takes longer
+to import than all that a verdict needs, so the first thread that wants the database imports it.
+"""
 
 import logging
 import threading
 import time
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from serving.alarms.rules import Rules, read_rules
 from serving.errors import HistoryUnavailable
-from serving.history.database import Database, database_url
 from serving.history.observer import HistoryObserver
 from serving.history.record import MICROSECONDS
-from serving.history.retention import Retention
-from serving.history.store import Kept, Store
-from serving.history.upkeep import Upkeep
 from serving.history.writer import Writer
 from serving.metrics.counts import Counts
 from serving.metrics.families import HISTORY_FAILING, HISTORY_ROWS
 from serving.settings import Settings
 
+if TYPE_CHECKING:
+    from serving.history.database import Database
+    from serving.history.store import Store
+    from serving.history.upkeep import Upkeep
+
+OPEN_SECONDS = 0.1
+"""So long after the start the database is opened, unless it is wanted before: whoever waits for the
+service to be ready comes first."""
 UPKEEP_SECONDS = 2.0
+OWN = ("sqlite", "none")
+"""Values of KIZASHI_DATABASE_URL that need not be read to be known as good."""
 
 log = logging.getLogger(__name__)
 
 
-def check_history(settings: Settings) -> None:
-    """See whether the settings of history and alarms can be used; raises ConfigurationError."""
-    database_url(settings.database_url, settings.cache)
-    read_rules(settings.alarm_rules)
+def check_history(settings: Settings) -> Rules:
+    """The rules of alarms; raises ConfigurationError where the settings of history or alarms cannot
+    be used."""
+    if settings.database_url not in OWN:
+        from serving.history.database import database_url
+
+        database_url(settings.database_url, settings.cache)
+    return read_rules(settings.alarm_rules)
 
 
 class History:
-    """Database, rules and writer; `observer` is the keeper of `Scoring`."""
+    """Rules, writer and database; `observer` is the keeper of `Scoring`."""
 
-    def __init__(
-        self,
-        database: Database,
-        rules: Rules | None = None,
-        kept: Kept = "anomalies",
-        retention: Retention | None = None,
-    ) -> None:
-        self.database = database
-        self.rules = rules or Rules()
-        self.store = Store(database, self.rules, kept)
-        self.writer = Writer(self.store)
+    def __init__(self, settings: Settings, rules: Rules) -> None:
+        self.rules = rules
+        self.writer = Writer(lambda: self.store)
         self.observer = HistoryObserver(self.writer)
-        self.upkeep = Upkeep(database, self.rules, retention or Retention())
+        self._settings = settings
+        self._behind: tuple[Store, Upkeep] | None = None
+        self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
         """The history that the settings ask for, None for none; raises ConfigurationError."""
-        url = database_url(settings.database_url, settings.cache)
-        if url is None:
-            return None
-        retention = Retention(
-            rows_days=settings.keep_rows_days,
-            trends_days=settings.keep_trends_days,
-            gigabytes=settings.keep_gigabytes,
-        )
-        rules = read_rules(settings.alarm_rules)
-        return cls(Database(url), rules, settings.record, retention)
+        rules = check_history(settings)
+        return None if settings.database_url == "none" else cls(settings, rules)
+
+    @property
+    def database(self) -> "Database":
+        return self.store.database
+
+    @property
+    def store(self) -> "Store":
+        return self._opened()[0]
+
+    @property
+    def upkeep(self) -> "Upkeep":
+        return self._opened()[1]
+
+    def _opened(self) -> "tuple[Store, Upkeep]":
+        with self._lock:
+            if self._behind is None:
+                from serving.history.database import Database, database_url
+                from serving.history.retention import Retention
+                from serving.history.store import Store
+                from serving.history.upkeep import Upkeep
+
+                settings = self._settings
+                url = database_url(settings.database_url, settings.cache)
+                assert url is not None
+                database = Database(url)
+                retention = Retention(
+                    rows_days=settings.keep_rows_days,
+                    trends_days=settings.keep_trends_days,
+                    gigabytes=settings.keep_gigabytes,
+                )
+                self._behind = (
+                    Store(database, self.rules, settings.record),
+                    Upkeep(database, self.rules, retention),
+                )
+            return self._behind
 
     def count_in(self, counts: Counts) -> None:
         """Let the worker's metrics tell of the writer."""
@@ -73,15 +108,10 @@ class History:
         counts.read(HISTORY_FAILING, lambda: [((), float(writer.problem is not None))])
 
     def start(self) -> None:
-        """Begin to write, and to look after what time alone changes.
+        """Begin to write, and to look after what time alone changes; both in threads.
 
         A database that is not there yet keeps nothing back: what can be answered without it is.
         """
-        try:
-            with self.database.write():
-                pass  # its tables are made, or brought up to date, before the first row needs them
-        except HistoryUnavailable as error:
-            log.error("history: %s", error)
         self.writer.start()
         self._thread = threading.Thread(target=self._attend, name="upkeep", daemon=True)
         self._thread.start()
@@ -92,8 +122,12 @@ class History:
         if self._thread is not None:
             self._thread.join(UPKEEP_SECONDS)
         self.writer.close()
+        if self._behind is not None:
+            self.database.dispose()
 
     def _attend(self) -> None:
+        if not self._closed.wait(OPEN_SECONDS):
+            self._bring_up_to_date()
         problem: str | None = None
         while not self._closed.wait(UPKEEP_SECONDS):
             try:
@@ -107,3 +141,13 @@ class History:
                 if problem is None:
                     log.exception("upkeep met what it did not expect")
                 problem = "unexpected"
+
+    def _bring_up_to_date(self) -> None:
+        """Make the tables, or bring them up to date, before the first row needs them."""
+        try:
+            with self.database.write():
+                pass
+        except HistoryUnavailable as error:
+            log.error("history: %s", error)
+        except Exception:
+            log.exception("history: what keeps its database from being opened")

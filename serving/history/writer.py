@@ -9,13 +9,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
-
-from sqlalchemy.exc import SQLAlchemyError
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from serving.errors import HistoryUnavailable
 from serving.history.record import Batch, Record, Row
-from serving.history.store import Store
+
+if TYPE_CHECKING:
+    from serving.history.store import Store
 
 LAG_SECONDS = 0.5
 MOST_WAITING = 50_000
@@ -31,12 +32,15 @@ log = logging.getLogger(__name__)
 class Writer:
     """A bounded queue and its thread, which starts with the first record.
 
+    `open_store` gives the store that the thread writes to. It may take its time: who puts a record
+    does not wait for it.
+
     `written`, `dropped` and `failures` count rows written, normal rows that there was no room for,
     and groups that could not be committed; `depth` is how many records wait.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, open_store: "Callable[[], Store]") -> None:
+        self.open_store = open_store
         self.written = 0
         self.dropped = 0
         self.failures = 0
@@ -110,7 +114,6 @@ class Writer:
         atexit.unregister(self.close)
         if self._queue:
             log.error("history: %d records could not be written before the end", len(self._queue))
-        self.store.database.dispose()
 
     def _room(self, batch: Batch) -> bool:
         with self._lock:
@@ -151,9 +154,9 @@ class Writer:
 
     def _write(self, group: list[Record]) -> bool:
         try:
-            self.store.write(group)
+            self.open_store().write(group)
         except HistoryUnavailable as error:
-            if isinstance(error.__cause__, SQLAlchemyError) and _of_a_row(error.__cause__):
+            if _of_a_row(error.__cause__):
                 return self._one_by_one(group)
             self._failed(group, error)
             return False
@@ -211,6 +214,7 @@ def _rows(records: Iterable[Record]) -> int:
     return sum(1 if isinstance(record, Row) else len(record.score_N) for record in records)
 
 
-def _of_a_row(error: SQLAlchemyError) -> bool:
-    """Whether it is the data that the database refuses, rather than to work at all."""
+def _of_a_row(error: BaseException | None) -> bool:
+    """Whether it is the data that the database refuses, rather than to work at all: SQLAlchemy's
+    errors of these names."""
     return type(error).__name__ in ("DataError", "IntegrityError", "StatementError")

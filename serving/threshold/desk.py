@@ -126,6 +126,10 @@ class Desk:
         self._served: Served | None = None
         self._problem: str | None = None
 
+    def began_with(self, served: Served | None) -> None:
+        """Know what this worker served before it had the time to `look`."""
+        self._served = served
+
     @property
     def shared(self) -> bool:
         """Whether other hosts come to know what is decided here."""
@@ -170,14 +174,17 @@ class Desk:
             newest = self.book.add(held, None, None)
         if newest != held:
             self.detectors.take(newest)
+        if newest != held or not self.detectors.cache.threshold_file.exists():
             self._copy(newest)
 
     def _copy(self, newest: Change | None) -> None:
-        """Leave it where workers of this host start from."""
+        """Leave it where workers of this host start from, also that there is none."""
+        cache = self.detectors.cache
         changes = Changes(() if newest is None else (newest,))
         with suppress(OSError):  # a full disk: it is in the database
-            if tuple(self.detectors.cache.threshold().changes) != changes.changes:
-                self.detectors.cache.write_threshold(changes)
+            known = cache.threshold_file.exists()
+            if not known or tuple(cache.threshold().changes) != changes.changes:
+                cache.write_threshold(changes)
 
     def _end_with_its_version(self) -> None:
         """A threshold is one bundle's: that of the version that was left does not come back with

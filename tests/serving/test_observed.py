@@ -79,7 +79,9 @@ def test_a_route_speaks_its_protocol(route: str, protocol: str) -> None:
 def test_every_route_of_the_application_is_known(
     press_line: Bundle, make_app: Callable[..., FastAPI]
 ) -> None:
-    routes = routes_of(make_app(press_line.folder))
+    app = make_app(press_line.folder)
+    app.state.later.come_now()
+    routes = routes_of(app)
     expected = {"/", "/anomaly", "/anomaly/batch", "/health/ready", "/metrics", "/model", "/docs"}
     assert expected | {"/static/{rest:path}"} <= set(routes)
 
