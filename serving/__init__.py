@@ -1,6 +1,7 @@
 """The service: rows of sensor values in, verdicts out.
 
 main, app        the ASGI application; create_app(settings)
+later            what no verdict needs comes once the service is ready; routers: what that is
 settings         every setting
 cache            bundles and pointers on disk: what is served, and what its follower knows
 detectors        what a worker holds: the detector that the pointer names
@@ -13,7 +14,7 @@ access           who may ask what; keys: who has which; limits: how often
 security         what browsers are told of pages
 observed         each request measured; metrics: what Prometheus is told; logs: one line a record
 processes        the processes that answer, and how they end; patience, connections: slow clients
-health, model    what operators ask
+health, model    what operators ask; openapi_health: what is documented of health
 errors           exceptions to problem documents
 pages            GET / and signing in
 """
