@@ -35,9 +35,10 @@ def overview(page: Page, address: str) -> None:
 
 def source(page: Page, address: str) -> None:
     """The loudest machine."""
-    page.goto(f"{address}/sources/{quote(loudest(address), safe='')}")
+    with page.expect_response("**/api/expected?*"):  # it comes after the rows
+        page.goto(f"{address}/sources/{quote(loudest(address), safe='')}")
     page.wait_for_selector(".js-plotly-plot, svg.main-svg")
-    page.wait_for_selector("#cursor .shares .about")  # what is expected comes after the rows
+    page.wait_for_timeout(3000)  # a busy machine draws it some seconds later
 
 
 def threshold(page: Page, address: str) -> None:
