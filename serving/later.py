@@ -1,9 +1,9 @@
 """What no verdict needs comes after the service is ready.
 
-The pages, the history, the alarms, the other protocols and the documents would more than double the
-time until a first row is judged. So `create_app` leaves them to `serving.routers`, which is imported
-in the background once the service is ready, or by the first request that needs it: that request
-waits.
+The pages, the history, the alarms, the other protocols and the documents would more than double
+the time until a first row is judged. So `create_app` leaves them to `serving.routers`, which is
+imported in the background once the service is ready, or by the first request that needs it: that
+request waits.
 """
 
 import asyncio
