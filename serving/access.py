@@ -86,30 +86,72 @@ def needed(method: str, path: str) -> str | None:
     return READ if method in SAFE else CHANGE
 
 
-class Access:
-    """ASGI layer that lets through what has the right to it.
-
-    Raises Unauthenticated, Forbidden and TooManyRequests; who opened a page in a browser is shown
-    the sign-in page by `ask` instead of the first two.
-    """
+class Rights:
+    """Decides about a request by its head."""
 
     def __init__(
         self,
-        app: ASGIApp,
-        *,
         keys: HeldKeys,
         limits: Limits,
+        *,
         rate_limit: int = 0,
         allow_anonymous: bool = False,
         origins: Collection[str] = (),
-        ask: AskToSignIn | None = None,
     ) -> None:
-        self.app = app
         self.keys = keys
         self.limits = limits
         self.rate_limit = rate_limit
         self.allow_anonymous = allow_anonymous
         self.origins = frozenset(origins)
+
+    def check(self, scope: Scope, headers: Headers, right: str, state: dict[str, Any]) -> None:
+        """Leave the request's key in its `state`; raises Unauthenticated, Forbidden and
+        TooManyRequests. A request that is asked about twice counts once."""
+        state["key"] = None
+        sent, by_cookie = sent_key(headers)
+        if not self.keys.required:
+            self._check_anonymous(scope, headers)
+            self._count(ANONYMOUS, self.rate_limit, state)
+            return
+        if not sent:
+            raise Unauthenticated(NO_KEY)
+        key = checked(self.keys, sent)
+        if by_cookie:
+            # The browser sends a cookie by itself, so another site could make it ask.
+            check_same_site(scope["method"], headers)
+            state["signed_in"] = True
+        if key.rank < RANK[right]:
+            held = ", ".join(key.scopes)
+            raise Forbidden(f"the key '{key.name}' has the scope {held}; {right} is needed")
+        self._count(key.id, key.limit or self.rate_limit, state)
+        state["key"] = key
+
+    def _count(self, who: str, limit: int, state: dict[str, Any]) -> None:
+        if limit and "counted" not in state:
+            self.limits.take(who, limit)
+            state["counted"] = True
+
+    def _check_anonymous(self, scope: Scope, headers: Headers) -> None:
+        """Without keys whoever reaches the service may ask, which a browser on this machine does
+        for any site: only its own page, and programs, are let in."""
+        if not self.allow_anonymous and not _local(scope.get("server")):
+            raise Unauthenticated(NOT_LOCAL)
+        if scope["method"] not in SAFE:
+            origin = headers.get(b"origin", b"").decode("latin-1")
+            if "*" not in self.origins and origin not in self.origins:
+                check_same_site(scope["method"], headers)
+
+
+class Access:
+    """ASGI layer that lets through what has the right to it.
+
+    Raises what `rights` raises; who opened a page in a browser is shown the sign-in page by `ask`
+    instead of Unauthenticated and Forbidden.
+    """
+
+    def __init__(self, app: ASGIApp, *, rights: Rights, ask: AskToSignIn | None = None) -> None:
+        self.app = app
+        self.rights = rights
         self.ask = ask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,46 +167,15 @@ class Access:
         if right is not OPEN:
             headers = dict(scope["headers"])
             try:
-                self._let_in(scope, headers, right, state)
+                self.rights.check(scope, headers, right, state)
             except (Unauthenticated, Forbidden) as error:
-                if self.ask is None or not (self.keys.required and _opens_a_page(scope, headers)):
+                asks = self.rights.keys.required and _opens_a_page(scope, headers)
+                if self.ask is None or not asks:
                     raise
                 state["reason"] = type(error).__name__  # for the metrics, as Problems does
                 await self.ask(scope, error)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
-
-    def _let_in(self, scope: Scope, headers: Headers, right: str, state: dict[str, Any]) -> None:
-        sent, by_cookie = sent_key(headers)
-        if not self.keys.required:
-            self._check_anonymous(scope, headers)
-            if self.rate_limit:
-                self.limits.take(ANONYMOUS, self.rate_limit)
-            return
-        if not sent:
-            raise Unauthenticated(NO_KEY)
-        key = checked(self.keys, sent)
-        if by_cookie:
-            # The browser sends a cookie by itself, so another site could make it ask.
-            check_same_site(scope["method"], headers)
-            state["signed_in"] = True
-        if key.rank < RANK[right]:
-            held = ", ".join(key.scopes)
-            raise Forbidden(f"the key '{key.name}' has the scope {held}; {right} is needed")
-        limit = key.limit or self.rate_limit
-        if limit:
-            self.limits.take(key.id, limit)
-        state["key"] = key
-
-    def _check_anonymous(self, scope: Scope, headers: Headers) -> None:
-        """Without keys whoever reaches the service may ask, which a browser on this machine does
-        for any site: only its own page, and programs, are let in."""
-        if not self.allow_anonymous and not _local(scope.get("server")):
-            raise Unauthenticated(NOT_LOCAL)
-        if scope["method"] not in SAFE:
-            origin = headers.get(b"origin", b"").decode("latin-1")
-            if "*" not in self.origins and origin not in self.origins:
-                check_same_site(scope["method"], headers)
 
 
 def checked(keys: HeldKeys, sent: bytes) -> Record:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from serving import errors, health, security
-from serving.access import Access
+from serving.access import Access, Rights
 from serving.cache import Cache
 from serving.companion import Companion, attendant, follower
 from serving.detectors import Detectors
@@ -31,6 +31,7 @@ from serving.metrics.counts import Counts
 from serving.metrics.endpoint import of_host, of_worker
 from serving.metrics.publishing import Publisher
 from serving.observed import Observed, Templates, protocol_of, routes_of, too_busy
+from serving.one_window import OneWindow
 from serving.requests import RequestIds
 from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
 from serving.scoring import Scoring
@@ -67,7 +68,13 @@ def create_app(settings: Settings) -> FastAPI:
     scoring = Scoring(detectors, [counts], keeper)
     dialects = Dialects({})
     keys = HeldKeys(settings.keys_file, wanted="keys_file" in settings.model_fields_set)
-    limits = Limits(cache.own, settings.workers)
+    rights = Rights(
+        keys,
+        Limits(cache.own, settings.workers),
+        rate_limit=settings.rate_limit,
+        allow_anonymous=settings.allow_anonymous,
+        origins=settings.origins,
+    )
     app: FastAPI = FastAPIOffline(
         title="Kizashi",
         description="Anomaly detection for manufacturing sensors.",
@@ -89,19 +96,11 @@ def create_app(settings: Settings) -> FastAPI:
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
     app.add_middleware(SecurityHeaders)
     app.add_middleware(WholeBodies)
-    app.add_middleware(FastRoad, endpoint=one_window)
+    app.add_middleware(OneWindow, endpoint=one_window)
     if history is not None:
         history.count_in(counts)
         app.add_middleware(Kept)
-    app.add_middleware(
-        Access,
-        keys=keys,
-        limits=limits,
-        rate_limit=settings.rate_limit,
-        allow_anonymous=settings.allow_anonymous,
-        origins=settings.origins,
-        ask=_ask_to_sign_in,
-    )
+    app.add_middleware(Access, rights=rights, ask=_ask_to_sign_in)
     app.add_middleware(Problems, dialects=dialects)
     if settings.origins:
         app.add_middleware(
@@ -125,6 +124,16 @@ def create_app(settings: Settings) -> FastAPI:
     later.then.append(templates.forget)
     app.add_middleware(WaitForLater, later=later)
     app.add_middleware(RequestIds)
+    if not settings.access_log:  # which has every request
+        app.add_middleware(
+            FastRoad,
+            scoring=scoring,
+            rights=rights,
+            counts=counts,
+            body_limit=one_window.limit,
+            busy=settings.max_concurrent,
+            seconds=settings.body_timeout_seconds,
+        )
     app.include_router(health.router)
 
     def openapi() -> dict[str, Any]:

@@ -111,8 +111,7 @@ class Observed:
         self.counts = counts
         self.templates = templates
         self.access_log = access_log
-        self.in_flight = 0
-        counts.read(IN_FLIGHT, lambda: [((), float(self.in_flight))])
+        counts.read(IN_FLIGHT, lambda: [((), float(counts.in_flight))])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -127,10 +126,10 @@ class Observed:
             return send(message)
 
         app = self.app
-        if self.in_flight >= self.limit and scope["path"] not in ALWAYS:
+        if self.counts.in_flight >= self.limit and scope["path"] not in ALWAYS:
             app = self.busy
         started = perf_counter()
-        self.in_flight += 1
+        self.counts.in_flight += 1
         try:
             await app(scope, Patience(receive, self.seconds), send_on)
         except ClientDisconnect:
@@ -140,7 +139,7 @@ class Observed:
                 status = 500  # the layer outside of all others answers it
             raise
         finally:
-            self.in_flight -= 1
+            self.counts.in_flight -= 1
             seconds = perf_counter() - started
             route = self.templates.of(scope["path"])
             method = scope["method"]

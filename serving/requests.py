@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -42,7 +42,7 @@ class RequestIds:
             return
         request_id = header(scope["headers"], b"x-request-id")
         if SANE_ID.fullmatch(request_id) is None:
-            request_id = b"%032x" % _ids.getrandbits(128)
+            request_id = new_id()
         name = scope.setdefault("state", {})["request_id"] = request_id.decode()
         logs.request_id.set(name)  # in this task, and in threads that work for it
 
@@ -52,8 +52,15 @@ class RequestIds:
                 message["headers"] = [*message.get("headers", ()), named]
             return send(message)
 
-        with suppress(ClientDisconnect):
+        try:
             await self.app(scope, receive, send_named)
+        except ClientDisconnect:
+            return
+
+
+def new_id() -> bytes:
+    """An id for a request that brings none."""
+    return b"%032x" % _ids.getrandbits(128)
 
 
 def header(headers: Headers, name: bytes) -> bytes:

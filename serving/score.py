@@ -1,6 +1,6 @@
 """POST /anomaly: the fast road. One window in, one verdict out.
 
-The endpoint is plain ASGI, reached by `serving.fast_road`. `serving.openapi` documents it.
+The endpoint is plain ASGI, reached by `serving.one_window`. `serving.openapi` documents it.
 """
 
 import math
@@ -127,15 +127,15 @@ def read_request(body: bytes) -> ScoreRequest:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         request = _checked(parse_json(body))
     else:
-        if _may_repeat(body):
+        if may_repeat(body):
             request = _checked(parse_json(body))
     if request.source is not None or request.timestamp is not None:
-        _check_origin(request)
+        check_origin(request.source, request.timestamp)
     return request
 
 
-def _may_repeat(body: bytes) -> bool:
-    """Whether a name may occur twice in one object, which only the slow reader sees.
+def may_repeat(body: bytes) -> bool:
+    """Whether a name may occur twice in one object, which only the careful reader sees.
 
     With a single text there is a single name. Otherwise a name occurs twice only in an inner
     object, or written twice, or written in another way by a backslash.
@@ -166,8 +166,9 @@ def _checked(content: Any) -> ScoreRequest:
     return ScoreRequest(**content)
 
 
-def _check_origin(request: ScoreRequest) -> None:
-    source, timestamp, problems = request.source, request.timestamp, []
+def check_origin(source: str | None, timestamp: str | None) -> None:
+    """Raise InvalidRow for what is no name of a source, or no time."""
+    problems = []
     if source is not None and not (source.isprintable() and 1 <= len(source) <= LONGEST_SOURCE):
         wanted = f"1 to {LONGEST_SOURCE} printable characters are needed"
         problems.append(Problem(f"source is {source[:60]!r}; {wanted}"))

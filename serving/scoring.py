@@ -107,6 +107,16 @@ class Scoring:
         self._tell_one(served, origin, window_TF, score, anomaly)
         return score, anomaly
 
+    async def if_normal(
+        self, served: Served, window_TF: FloatArray, origin: Origin
+    ) -> float | None:
+        """The score of a normal window, as `soon`; None of an anomaly, of which nobody is told."""
+        score, anomaly = await self._together.verdict(served.detector, window_TF)
+        if anomaly:
+            return None
+        self._tell_one(served, origin, window_TF, score, False)
+        return score
+
     def full(self, served: Served, windows_BTF: FloatArray, origin: Origin) -> Verdicts:
         """Everything there is to say of windows in original units, shape (B, T, F)."""
         verdicts = served.detector.judge(windows_BTF)

@@ -114,6 +114,8 @@ class Counts:
         self.protocol = protocol
         self.sources = sources
         self.answered = 0
+        self.in_flight = 0
+        """Requests being answered now."""
         self._answers: dict[tuple[str, str, int], Answers] = {}
         self._durations: dict[str, Histogram] = {}
         self._rejected: dict[Labels, int] = {}
