@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.detector import Detector
@@ -121,7 +122,7 @@ def test_what_is_normal_passes_no_layer_and_all_else_does(
     passed: list[str] = []
     inner = layer.app
 
-    async def application(scope: dict[str, object], receive: object, send: object) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
         passed.append(str(scope["path"]))
         await inner(scope, receive, send)
 

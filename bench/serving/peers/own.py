@@ -26,7 +26,7 @@ class Kizashi(Peer):
         return {
             "PYTHONPATH": IMPORTS,
             "KIZASHI_MODEL_URI": str(place.bundle.folder),
-            "KIZASHI_CACHE": str(place.folder / "cache"),
+            "KIZASHI_CACHE": str(place.folder / "cache" / place.bundle.hash[:12]),
             "KIZASHI_KEYS_FILE": str(place.folder / KEYS),
             "KIZASHI_PORT": str(place.port),
             "KIZASHI_WORKERS": str(place.workers),

@@ -1,0 +1,77 @@
+"""How the writer groups what it commits."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.alarms.rules import Rules
+from serving.detectors import Served
+from serving.history.database import Database
+from serving.history.record import Record, Row
+from serving.history.store import Store
+from serving.history.writer import COMPANY, Writer
+from serving.scoring import Origin
+from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
+
+
+@pytest.fixture
+def groups() -> list[int]:
+    """How many records were in each commit."""
+    return []
+
+
+@pytest.fixture
+def writer(
+    tmp_path: Path,
+    open_database: Callable[[str], Database],
+    rules: Rules,
+    groups: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Writer:
+    store = Store(open_database(f"sqlite:///{tmp_path}/history.db"), rules)
+    real = store.write
+
+    def write(records: Sequence[Record]) -> None:
+        groups.append(len(records))
+        real(records)
+
+    monkeypatch.setattr(store, "write", write)
+    return Writer(lambda: store)
+
+
+def row(served: Served, values: list[float], kept: Future[None] | None = None) -> Row:
+    origin = Origin("anomaly", "request-1", "press-01")
+    window_TF = None if kept is None else np.array([values])
+    return Row(served, origin, time.time(), values, 0.1, kept is not None, window_TF, None, kept)
+
+
+def test_an_anomaly_that_comes_with_few_others_is_committed_at_once(
+    writer: Writer, served: Served, groups: list[int]
+) -> None:
+    for _ in range(5):
+        kept: Future[None] = Future()
+        writer.put_anomaly(row(served, ANOMALOUS_ROW, kept))
+        kept.result(10)
+    writer.close()
+    assert groups == [1, 1, 1, 1, 1]
+
+
+def test_anomalies_in_a_dense_stream_of_rows_share_commits(
+    writer: Writer, served: Served, groups: list[int]
+) -> None:
+    promises: list[Future[None]] = []
+    for _ in range(40):
+        for _ in range(COMPANY):
+            writer.put(row(served, NORMAL_ROW))
+        promises.append(Future())
+        writer.put_anomaly(row(served, ANOMALOUS_ROW, promises[-1]))
+        time.sleep(0.006)  # longer than a commit takes
+    wait(promises, 10)
+    writer.close()
+    assert all(kept.exception() is None for kept in promises)
+    assert sum(groups) == 40 * (COMPANY + 1)
+    assert len(groups) < 20
