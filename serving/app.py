@@ -13,7 +13,7 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from serving import errors, health, security
 from serving.access import Access, Rights
@@ -125,15 +125,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(WaitForLater, later=later)
     app.add_middleware(RequestIds)
     if not settings.access_log:  # which has every request
-        app.add_middleware(
-            FastRoad,
-            scoring=scoring,
-            rights=rights,
-            counts=counts,
-            body_limit=one_window.limit,
-            busy=settings.max_concurrent,
-            seconds=settings.body_timeout_seconds,
-        )
+
+        def build() -> ASGIApp:
+            return FastRoad(
+                FastAPI.build_middleware_stack(app),
+                scoring=scoring,
+                rights=rights,
+                counts=counts,
+                body_limit=one_window.limit,
+                busy=settings.max_concurrent,
+                seconds=settings.body_timeout_seconds,
+            )
+
+        app.build_middleware_stack = build  # type: ignore[method-assign]
     app.include_router(health.router)
 
     def openapi() -> dict[str, Any]:

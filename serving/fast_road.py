@@ -43,7 +43,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 class FastRoad:
-    """ASGI layer, outside all others: answers what is in order, and hands on everything else.
+    """ASGI layer, outside all others and those of FastAPI: answers what is in order, and hands on
+    everything else.
 
     `body_limit` in bytes, `busy` requests at a time and `seconds` for a body are those of the
     layers and the endpoint behind it.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from serving.history.store import Store
 
 LAG_SECONDS = 0.5
-APART_SECONDS = 0.02
+APART_SECONDS = 0.05
 COMPANY = 20
 """A commit costs as much as writing a hundred rows. So where rows keep coming, an anomaly waits
 until the last commit is APART_SECONDS ago, for those that come meanwhile to share one; with fewer

@@ -45,7 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def rank(self) -> int:
         """That of the highest scope."""
-        return max(RANK[scope] for scope in self.scopes)
+        return max(map(RANK.__getitem__, self.scopes))
 
     def ended(self, now: datetime) -> str | None:
         """Why the key no longer holds, None while it does."""

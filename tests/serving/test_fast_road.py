@@ -20,7 +20,7 @@ from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
 MakeClient = Callable[..., TestClient]
 JSON = {"Content-Type": "application/json"}
 ROW = {"values": NORMAL_ROW}
-BODIES = {
+BODIES: dict[str, str | bytes] = {
     "normal": json.dumps(ROW),
     "whole numbers": '{"values": [1, 1, 1]}',
     "anomalous": json.dumps({"values": ANOMALOUS_ROW}),
