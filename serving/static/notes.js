@@ -12,9 +12,7 @@ import { page, t } from "./words.js";
 export function startNotes(changed, suggested) {
   const [start, end, text, label] = ["note-start", "note-end", "note-text", "note-label"].map(byId);
   const wrong = byId("note-wrong");
-  if (!page.may_operate) {
-    for (const field of byId("note-form").elements) field.disabled = true;
-  }
+  for (const field of byId("note-form").elements) field.disabled = !page.may_operate;
   const suggest = () => {
     if (text.value === "" && document.activeElement !== start) start.value = local(suggested());
   };

@@ -20,6 +20,7 @@ export function startRow() {
   });
   byId("row-reset").addEventListener("click", () => fill(model.example));
   inputs[0]?.addEventListener("paste", pasteRow);
+  for (const button of form.querySelectorAll("button")) button.disabled = false;
   return { fill, submit };
 }
 
