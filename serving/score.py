@@ -1,6 +1,7 @@
-"""POST /anomaly: the fast road. One window in, one verdict out.
+"""POST /anomaly: one window in, one verdict out.
 
-The endpoint is plain ASGI, reached by `serving.one_window`. `serving.openapi` documents it.
+The endpoint is plain ASGI, reached by `serving.one_window`; most requests are answered before it,
+in `serving.fast_road`. `serving.openapi` documents it.
 """
 
 import math

@@ -55,7 +55,7 @@ CORS_SHOWN = (
 
 
 class SecurityHeaders:
-    """ASGI layer around everything but the fast road, whose answers are JSON and no page."""
+    """ASGI layer around everything but POST /anomaly, whose answers are JSON and no page."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
