@@ -4,6 +4,7 @@ A commit waits for the disk, whatever it holds; so what arrives during one goes 
 together. Normal rows wait for half a second at most, so that they are written many at a time.
 """
 
+import asyncio
 import atexit
 import logging
 import math
@@ -27,7 +28,10 @@ until the last commit is APART_SECONDS ago, for those that come meanwhile to sha
 than COMPANY records beside it, it is committed at once."""
 MOST_WAITING = 50_000
 """Rows; about 30 MB. Beyond it normal rows are counted and let go."""
-MOST_WAITING_BATCH_ROWS = 2_000_000
+MOST_WAITING_BATCH_ROWS = 200_000
+ROOM_SECONDS = 2.0
+"""Rows of batches come faster than they are written: the thread that judges a batch waits for room,
+so long at a time, while the writer gets on."""
 GROUP = 2000
 RETRY_SECONDS = 1.0
 CLOSE_SECONDS = 8.0
@@ -61,6 +65,7 @@ class Writer:
         self._writing = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._freed = threading.Condition(self._lock)
 
     @property
     def depth(self) -> int:
@@ -122,11 +127,20 @@ class Writer:
             log.error("history: %d records could not be written before the end", len(self._queue))
 
     def _room(self, batch: Batch) -> bool:
-        with self._lock:
+        """Take room for a batch, which a thread of its own waits for; an event loop must not wait.
+        What has anomalies is taken in any case."""
+        with self._freed:
+            if not (self._has_room_or_stands_still() or _on_event_loop()):
+                self._wake.set()
+                self._freed.wait_for(self._has_room_or_stands_still, ROOM_SECONDS)
             if batch.kept is None and self._batch_rows > MOST_WAITING_BATCH_ROWS:
                 return False
             self._batch_rows += len(batch.score_N)
             return True
+
+    def _has_room_or_stands_still(self) -> bool:
+        stands = self.problem is not None or self._closed or self._thread is None
+        return stands or self._batch_rows <= MOST_WAITING_BATCH_ROWS
 
     def _run(self) -> None:
         last = -math.inf
@@ -209,8 +223,9 @@ class Writer:
     def _settle(self, group: list[Record], error: HistoryUnavailable | None) -> None:
         for record in group:
             if isinstance(record, Batch) and (error is None or record.kept is not None):
-                with self._lock:
+                with self._freed:
                     self._batch_rows -= len(record.score_N)
+                    self._freed.notify_all()
             if record.kept is None or record.kept.done():
                 continue
             if not record.kept.set_running_or_notify_cancel():
@@ -219,6 +234,14 @@ class Writer:
                 record.kept.set_result(None)
             else:
                 record.kept.set_exception(error)
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _rows(records: Iterable[Record]) -> int:

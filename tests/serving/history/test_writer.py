@@ -1,5 +1,6 @@
 """How the writer groups what it commits."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
@@ -11,9 +12,9 @@ import pytest
 from serving.alarms.rules import Rules
 from serving.detectors import Served
 from serving.history.database import Database
-from serving.history.record import Record, Row
+from serving.history.record import Batch, Record, Row
 from serving.history.store import Store
-from serving.history.writer import COMPANY, Writer
+from serving.history.writer import COMPANY, MOST_WAITING_BATCH_ROWS, Writer
 from serving.scoring import Origin
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 
@@ -41,6 +42,15 @@ def writer(
 
     monkeypatch.setattr(store, "write", write)
     return Writer(lambda: store)
+
+
+def batch(served: Served, rows: int) -> Batch:
+    rows_NF = np.tile(NORMAL_ROW, (rows, 1))
+    score_N, anomaly_N = np.full(rows, 0.1), np.zeros(rows, dtype=np.bool_)
+    nothing = np.empty(0, dtype=np.intp)
+    origin = Origin("anomaly", "request-2", "press-01")
+    windows_BTF = rows_NF[:0, None]
+    return Batch(served, origin, time.time(), rows_NF, score_N, anomaly_N, nothing, windows_BTF)
 
 
 def row(served: Served, values: list[float], kept: Future[None] | None = None) -> Row:
@@ -75,3 +85,26 @@ def test_anomalies_in_a_dense_stream_of_rows_share_commits(
     assert all(kept.exception() is None for kept in promises)
     assert sum(groups) == 40 * (COMPANY + 1)
     assert len(groups) < 20
+
+
+def test_a_thread_with_a_batch_waits_for_room_and_nothing_is_lost(
+    writer: Writer, served: Served
+) -> None:
+    piece, most = 50_000, 0
+    for _ in range(12):
+        writer.put(batch(served, piece))
+        most = max(most, writer._batch_rows)
+    writer.close()
+    assert most <= MOST_WAITING_BATCH_ROWS + piece
+    assert (writer.written, writer.dropped) == (12 * piece, 0)
+
+
+def test_an_event_loop_does_not_wait_for_room(writer: Writer, served: Served) -> None:
+    async def put_many() -> None:
+        for _ in range(12):
+            writer.put(batch(served, 50_000))
+
+    asyncio.run(put_many())
+    assert writer.dropped > 0
+    writer.close()
+    assert writer.written + writer.dropped == 12 * 50_000
