@@ -36,11 +36,13 @@ SWITCHES = {
         "validation": "validation, calibration and request ids",
         "keys": "keys",
         "metrics": "metrics",
+        "history": "history",
     },
     "ja": {
         "validation": "入力検証・較正・リクエスト ID",
         "keys": "キー",
         "metrics": "メトリクス",
+        "history": "履歴",
     },
 }
 ON = {"en": "Switched on in ours: {}.", "ja": "本サービスで有効にしたもの：{}。"}
@@ -113,7 +115,9 @@ def cpu_of(table: pd.DataFrame) -> tuple[Mapping[str, float], float]:
 
 def switched_on(table: pd.DataFrame, language: str) -> str:
     """What the measured service did beside judging, as it was found to do."""
-    found = {name: of(table, "requests", name).get(OURS, 0) for name in ("keys", "metrics")}
+    found = {
+        name: of(table, "requests", name).get(OURS, 0) for name in ("keys", "metrics", "history")
+    }
     said = ["validation", *(name for name, on in found.items() if on)]
     missing = [name for name, on in found.items() if not on]
     text = ON[language].format(", ".join(SWITCHES[language][name] for name in said))

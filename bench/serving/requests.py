@@ -75,11 +75,12 @@ def versions(server: Server) -> str:
 
 
 def switched_on(bench: Bench, server: Server) -> Iterator[Figure]:
-    """Whether the service that is measured asks for keys and counts: 1, or 0 where it does not."""
+    """Whether the service that is measured asks for keys, counts, and keeps verdicts: 1 or 0."""
     body = server.peer.body(bench.rows_NF[0].tolist(), bench.names).encode()
     without_key, _ = server.answer(
         "POST", server.peer.path, body, {"Content-Type": "application/json"}
     )
-    metrics, _ = server.answer("GET", "/metrics", headers=server.peer.headers(server.place))
+    metrics, told = server.answer("GET", "/metrics", headers=server.peer.headers(server.place))
     yield Figure(MEASURE, OURS, "keys", float(without_key == 401))
     yield Figure(MEASURE, OURS, "metrics", float(metrics != 404))
+    yield Figure(MEASURE, OURS, "history", float(b"kizashi_history_" in told))

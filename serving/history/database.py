@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,6 @@ def insert_rows(
     done = 0
     for size in CHUNKS:
         while len(rows) - done >= size:
-            flat = tuple(value for row in rows[done : done + size] for value in row)
+            flat = tuple(chain.from_iterable(rows[done : done + size]))
             connection.exec_driver_sql(f"{into} VALUES {', '.join([one] * size)}", flat)
             done += size

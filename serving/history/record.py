@@ -2,6 +2,7 @@
 
 from concurrent.futures import Future
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,12 @@ Record = Row | Batch
 
 def source_of(origin: Origin) -> str:
     """The source's name as databases can hold it: a request without one is `default`'s."""
-    name = (origin.source or "").replace("\0", "")[:200]
+    return _writable(origin.source or "")
+
+
+@lru_cache(maxsize=1024)
+def _writable(source: str) -> str:
+    name = source.replace("\0", "")[:200]
     return name.encode(errors="replace").decode() or DEFAULT_SOURCE
 
 

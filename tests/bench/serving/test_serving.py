@@ -81,7 +81,8 @@ def test_servers_are_driven_and_counted(ran: Ran) -> None:
 def test_the_service_is_measured_with_everything_switched_on(ran: Ran) -> None:
     assert ran.figure("requests", "keys")["kizashi"] == 1
     assert ran.figure("requests", "metrics")["kizashi"] == 1
-    assert "ours: validation, calibration and request ids, keys, metrics." in ran.document
+    assert ran.figure("requests", "history")["kizashi"] == 1
+    assert "ours: validation, calibration and request ids, keys, metrics, history." in ran.document
 
 
 def test_a_server_that_cannot_be_built_is_named_with_the_reason(ran: Ran) -> None:
