@@ -65,7 +65,8 @@ class Block:
     def p_values(self, kept: npt.NDArray[np.intp]) -> list[float]:
         """Of these rows."""
         calibration = self.served.detector.calibration
-        return [float(one) for one in calibration.p_value(self.score_N[kept])]
+        found: list[float] = calibration.p_value(self.score_N[kept]).tolist()
+        return found
 
     def severities(self) -> list[float | None]:
         """Of each anomaly; None of normal rows."""
@@ -119,7 +120,7 @@ def _of_rows(rows: list[Row], name: str) -> Block:
         [arrived if time is None else time for time, arrived in zip(told, arrived_N, strict=True)],
         dtype=np.int64,
     )
-    values_NF = np.array([row.values for row in rows], dtype=np.float64)
+    values_NF = np.concatenate([row.values_F for row in rows]).reshape(len(rows), -1)
     flags_N = _flags(served, values_NF, np.array([row.anomaly for row in rows]))
     flags_N |= np.array([ARRIVAL if time is None else 0 for time in told], dtype=np.int64)
     block = Block(

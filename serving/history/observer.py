@@ -46,13 +46,13 @@ class HistoryObserver:
     ) -> None:
         if origin.protocol == UNKEPT:
             return
-        values: list[float] = window_TF[-1].tolist()
+        values_F: FloatArray = window_TF[-1]
         if not anomaly:
-            row = Row(served, origin, time.time(), values, score, False)
-            self.writer.put(row, soon=math.isnan(sum(values)))
+            row = Row(served, origin, time.time(), values_F, score, False)
+            self.writer.put(row, soon=math.isnan(np.vdot(values_F, values_F)))
             return
         kept, window = _promise(), window_TF.copy()
-        row = Row(served, origin, time.time(), values, score, True, window, verdicts, kept)
+        row = Row(served, origin, time.time(), values_F, score, True, window, verdicts, kept)
         self.writer.put_anomaly(row)
 
     def many(

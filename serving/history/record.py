@@ -36,7 +36,7 @@ class Row(NamedTuple):
     served: Served
     origin: Origin
     arrived: float
-    values: list[float]
+    values_F: FloatArray
     score: float
     anomaly: bool
     window: FloatArray | None = None

@@ -42,7 +42,7 @@ def record(store: Store, served: Served, rows_NF: np.ndarray, start: float = 0.0
         moment = NOW + start + at
         origin = Origin("kizashi", f"request-{at}", "press-01")
         window = window_TF if anomaly else None
-        rows.append(Row(served, origin, moment, window_TF[-1].tolist(), score, anomaly, window))
+        rows.append(Row(served, origin, moment, window_TF[-1], score, anomaly, window))
     store.write(rows)
 
 
@@ -122,7 +122,7 @@ def test_a_row_that_lacks_a_value_is_not_told_where_nothing_fills_it_in(
     store: Store, database: Database, served: Served
 ) -> None:
     record(store, served, press_line_rows(3, seed=8))
-    values = [1.2, float("nan"), 1.1]
+    values = np.array([1.2, float("nan"), 1.1])
     lacking = Row(served, Origin("kizashi", "one", "press-01"), NOW + 3, values, 0.1, False)
     store.write([lacking])
     found = ask(database, served)

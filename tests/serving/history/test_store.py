@@ -54,7 +54,7 @@ def row(
     told = list(values or (ANOMALOUS_ROW if anomaly else NORMAL_ROW))
     origin = Origin("anomaly", f"request-{at:.3f}", source, timestamp)
     score, window = (3.5, array(told)) if anomaly else (0.01, None)
-    return Row(served, origin, START + at, told, score, anomaly, window)
+    return Row(served, origin, START + at, array(told)[0], score, anomaly, window)
 
 
 def batch(served: Served, rows: list[list[float]], source: str | None = None) -> Batch:
@@ -270,6 +270,6 @@ def test_what_one_store_knows_of_a_failed_transaction_it_does_not_believe(
 ) -> None:
     endless = row(served, 0.0)._replace(score=2**70)  # no column takes it
     with pytest.raises((HistoryUnavailable, OverflowError)):
-        store.write([endless._replace(values=[2.0**1000] * 3, arrived=1e30)])
+        store.write([endless._replace(values_F=np.full(3, 2.0**1000), arrived=1e30)])
     store.write([row(served, 1.0)])
     assert count(database, verdicts) == count(database, sources) == count(database, models) == 1

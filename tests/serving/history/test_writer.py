@@ -56,7 +56,8 @@ def batch(served: Served, rows: int) -> Batch:
 def row(served: Served, values: list[float], kept: Future[None] | None = None) -> Row:
     origin = Origin("anomaly", "request-1", "press-01")
     window_TF = None if kept is None else np.array([values])
-    return Row(served, origin, time.time(), values, 0.1, kept is not None, window_TF, None, kept)
+    told_F = np.array(values)
+    return Row(served, origin, time.time(), told_F, 0.1, kept is not None, window_TF, None, kept)
 
 
 def test_an_anomaly_that_comes_with_few_others_is_committed_at_once(
