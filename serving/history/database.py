@@ -66,6 +66,7 @@ class Database:
         self.sqlite = url.get_backend_name() == "sqlite"
         self._engine: Engine | None = None
         self._current = False
+        self._disposed = False
         self._reason: str | None = None
         self._lock = threading.Lock()
 
@@ -95,8 +96,9 @@ class Database:
             connection.rollback()
 
     def dispose(self) -> None:
-        """Close what is open; the next use connects again."""
+        """Close what is open, and what is in use after its use; so is what is used from now on."""
         with self._lock:
+            self._disposed = True
             if self._engine is not None:
                 self._engine.dispose()
 
@@ -113,6 +115,8 @@ class Database:
             connection.invalidate()  # what failed once may have left anything behind
             raise self._unavailable(error) from error
         finally:
+            if self._disposed:  # nobody else would close it: its pool has been let go of
+                connection.invalidate()
             connection.close()
 
     def _unavailable(self, error: Exception) -> HistoryUnavailable:

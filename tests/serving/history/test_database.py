@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -84,3 +85,18 @@ def test_tables_of_a_newer_service_are_left_alone(
         open_database(address).read(),
     ):
         pass
+
+
+def test_what_is_in_use_or_used_when_a_database_was_disposed_of_is_closed(
+    database: Database,
+) -> None:
+    used: list[Any] = []
+    with database.read() as connection:
+        used.append(connection.connection.dbapi_connection)
+        database.dispose()
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+    with database.read() as connection:
+        used.append(connection.connection.dbapi_connection)
+    for one in used:
+        with pytest.raises(Exception, match="closed"):
+            one.execute("SELECT 1")
