@@ -7,7 +7,9 @@ cache            bundles and pointers on disk: what is served, and what its foll
 detectors        what a worker holds: the detector that the pointer names
 follower         the process that follows the model and moves the pointer; sources: from where
 requests, rows   what comes in
+fast_road        answers a row that is in order before all layers; together: rows of one moment
 score, batch     POST /anomaly and POST /anomaly/batch; openapi: what is documented of them
+one_window       leads POST /anomaly past FastAPI's router
 protocols        what clients of KServe, Triton, MLflow, SageMaker and Azure already speak
 sagemaker        how SageMaker starts a container
 access           who may ask what; keys: who has which; limits: how often

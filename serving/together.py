@@ -12,7 +12,6 @@ from collections.abc import Generator
 import numpy as np
 import numpy.typing as npt
 
-from kizashi.errors import KizashiError
 from kizashi.runtime.detector import Detector
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,7 +41,7 @@ class Together:
         if mine.found is None:
             self._judge_all()
         assert mine.found is not None
-        if isinstance(mine.found, KizashiError):
+        if isinstance(mine.found, Exception):
             raise mine.found
         return mine.found
 
@@ -64,7 +63,7 @@ class _Waiting:
     def __init__(self, detector: Detector, window_TF: FloatArray) -> None:
         self.detector = detector
         self.window_TF = window_TF
-        self.found: Verdict | KizashiError | None = None
+        self.found: Verdict | Exception | None = None
 
 
 @types.coroutine
@@ -77,7 +76,7 @@ def _judge(detector: Detector, group: list[_Waiting]) -> None:
         windows_BTF = np.array([one.window_TF for one in group])
         try:
             verdicts = detector.verdicts(windows_BTF)
-        except KizashiError:  # of one of them, and it is not known of which
+        except Exception:  # of one of them, and it is not known of which
             pass
         else:
             for one, found in zip(group, verdicts, strict=True):
@@ -86,5 +85,5 @@ def _judge(detector: Detector, group: list[_Waiting]) -> None:
     for one in group:
         try:
             one.found = detector.verdict(one.window_TF)
-        except KizashiError as error:
+        except Exception as error:  # whoever asked has to hear of it, whatever it is
             one.found = error

@@ -194,3 +194,18 @@ def test_without_a_key_that_holds_nothing_is_judged(
     monkeypatch.setattr(Detector, "verdict", lambda _, window: judged.append(window))
     assert client.post("/anomaly", json=ROW, headers=sent).status_code == status
     assert judged == []
+
+
+def test_an_error_that_nobody_foresaw_is_answered_by_the_application_for_each_request(
+    press_line: Bundle, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the network broke")
+
+    monkeypatch.setattr(Detector, "verdict", broken)
+    client = make_client(press_line.folder, database_url="none")
+    answer = client.post("/anomaly", json=ROW, headers={"X-Request-ID": "line-3:17"})
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-request-id"] == "line-3:17"
+    assert "broke" not in answer.text

@@ -161,3 +161,16 @@ def test_requests_that_come_at_once_are_each_answered_with_their_own_verdict(
 
     assert asyncio.run(at_once()) == ["normal", "anomaly"] * 8
     assert judged_at_once[0] == 16  # and then the anomalies, by the way of the whole application
+
+
+def test_what_nobody_foresaw_is_raised_for_everyone_who_asked(
+    press_line: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the network broke")
+
+    for name in ("verdict", "verdicts"):
+        monkeypatch.setattr(Detector, name, broken)
+    together = Together()
+    found = ask(*(together.verdict(press_line.detector, one) for one in windows(5)))
+    assert [type(one) for one in found] == [RuntimeError] * 5
