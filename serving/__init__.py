@@ -7,7 +7,8 @@ cache            bundles and pointers on disk: what is served, and what its foll
 detectors        what a worker holds: the detector that the pointer names
 follower         the process that follows the model and moves the pointer; sources: from where
 requests, rows   what comes in
-fast_road        answers a row that is in order before all layers; together: rows of one moment
+fast_road        answers a row that is in order before all layers; together: rows of one moment;
+                 connections: what asks them
 score, batch     POST /anomaly and POST /anomaly/batch; openapi: what is documented of them
 one_window       leads POST /anomaly past FastAPI's router
 protocols        what clients of KServe, Triton, MLflow, SageMaker and Azure already speak
@@ -15,7 +16,7 @@ sagemaker        how SageMaker starts a container
 access           who may ask what; keys: who has which; limits: how often
 security         what browsers are told of pages
 observed         each request measured; metrics: what Prometheus is told; logs: one line a record
-processes        the processes that answer, and how they end; patience, connections: slow clients
+processes        the processes that answer, and how they end; patience: slow clients
 health, model    what operators ask; openapi_health: what is documented of health
 errors           exceptions to problem documents
 pages            GET / and signing in

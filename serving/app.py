@@ -13,7 +13,7 @@ from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp, Scope
+from starlette.types import Scope
 
 from serving import errors, health, security
 from serving.access import Access, Rights
@@ -21,7 +21,7 @@ from serving.cache import Cache
 from serving.companion import Companion, attendant, follower
 from serving.detectors import Detectors
 from serving.errors import Dialects, Forbidden, Problems, Unauthenticated
-from serving.fast_road import PATH, FastRoad
+from serving.fast_road import PATH, ROAD, FastRoad
 from serving.history.service import History
 from serving.kept import Kept
 from serving.keys.held import HeldKeys
@@ -124,20 +124,18 @@ def create_app(settings: Settings) -> FastAPI:
     later.then.append(templates.forget)
     app.add_middleware(WaitForLater, later=later)
     app.add_middleware(RequestIds)
-    if not settings.access_log:  # which has every request
-
-        def build() -> ASGIApp:
-            return FastRoad(
-                FastAPI.build_middleware_stack(app),
-                scoring=scoring,
-                rights=rights,
-                counts=counts,
-                body_limit=one_window.limit,
-                busy=settings.max_concurrent,
-                seconds=settings.body_timeout_seconds,
-            )
-
-        app.build_middleware_stack = build  # type: ignore[method-assign]
+    # The access log has every request, and the fast road tells of none.
+    app.state.fast_road = (
+        None
+        if settings.access_log
+        else FastRoad(
+            scoring=scoring,
+            rights=rights,
+            counts=counts,
+            body_limit=one_window.limit,
+            busy=settings.max_concurrent,
+        )
+    )
     app.include_router(health.router)
 
     def openapi() -> dict[str, Any]:
@@ -155,7 +153,7 @@ def _ask_to_sign_in(scope: Scope, error: Unauthenticated | Forbidden) -> Respons
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     detectors: Detectors = app.state.detectors
     following: Companion = app.state.follower
     history: History | None = app.state.history
@@ -183,7 +181,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     tasks = [asyncio.create_task(one) for one in attended]
     try:
-        yield
+        yield {ROAD: app.state.fast_road}  # for the connections
     finally:
         for task in tasks:
             task.cancel()

@@ -1,33 +1,60 @@
 """The fast road: what factories send all day is answered in a straight line.
 
-The layers of the application, its router and its models of requests cost several times what a
-verdict does. A POST /anomaly that is in order in every way, and whose row is normal, does not need
-them: a key that holds, one row of finite numbers, nothing asked for besides. It is answered here.
-Whatever is not so is handed on, with the part of the body that was read, to the application, which
-judges it from the start and says what there is to say: errors in the words of a protocol, details,
+An HTTP server's account of a request, the layers of the application, its router and its models of
+requests cost several times what a verdict does. A POST /anomaly that is in order in every way, and
+whose row is normal, does not need them: a key that holds, one row of finite numbers, nothing asked
+for besides. It is answered here, with all that came in the same turn of the event loop: a network
+reads its weights once for all of their rows. Nobody waits for company.
+
+Whatever is not so is handed on, byte for byte as it came, to Uvicorn and the application, which
+judge it from the start and say what there is to say: errors in the words of a protocol, details,
 anomalies that have to be committed first. So nothing is answered here in another way than there;
-the tests hold the two side by side.
+the tests hold the two side by side. `serving.connections` is what asks.
 """
 
+import asyncio
 import math
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+import httptools
 import msgspec
 import numpy as np
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+import numpy.typing as npt
+from starlette.types import Scope
 
-from kizashi.errors import KizashiError
 from serving.access import Rights
+from serving.detectors import Served
 from serving.metrics.counts import Counts
-from serving.patience import Patience
 from serving.requests import SANE_ID, new_id
-from serving.score import JSON, JSON_HEADERS, check_origin, may_repeat
+from serving.score import JSON, check_origin, may_repeat
 from serving.scoring import Origin, Scoring
 
 PATH = "/anomaly"
-SLOW = frozenset({b"content-encoding", b"origin", b"sec-fetch-site"})
-"""Headers of compressed bodies, which are refused, and of browsers, which are told apart."""
+ROAD = "fast_road"
+"""Under this name the application's lifespan leaves its road for the connections, or None."""
+START = b"POST /anomaly HTTP/1.1\r\n"
+END = b"\r\n\r\n"
+HEAD = b"content-type: application/json\r\ncontent-length: %d\r\n%bx-request-id: %b\r\n\r\n"
+KEPT_ALIVE = b"keep-alive"
+LONGEST_HEAD, LONGEST_BODY = 4 * 1024, 64 * 1024
+"""Bytes of what is answered here; larger requests are not those that come all day."""
+KEPT_HEADS = 256
+"""A client sends the same head again and again, and it is read once. Those with an id or a trace of
+their own are read each time."""
+SLOW = frozenset(
+    {
+        b"content-encoding",  # bodies that are refused
+        b"origin",  # browsers, which are told apart from programs
+        b"sec-fetch-site",
+        b"expect",  # more than one answer
+        b"upgrade",
+        b"transfer-encoding",  # bodies whose end has to be found
+    }
+)
+
+State = dict[str, Any]
+FloatArray = npt.NDArray[np.float64]
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):
@@ -42,84 +69,75 @@ _decode = msgspec.json.Decoder(Row).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class FastRoad:
-    """ASGI layer, outside all others and those of FastAPI: answers what is in order, and hands on
-    everything else.
+class Head(NamedTuple):
+    """The head of a request that may be answered here: its headers, by lower-case name, and the
+    length of its body."""
 
-    `body_limit` in bytes, `busy` requests at a time and `seconds` for a body are those of the
-    layers and the endpoint behind it.
-    """
+    headers: dict[bytes, bytes]
+    length: int
+
+
+class Client(Protocol):
+    """Who asked, and is told in a later turn of the event loop, once."""
+
+    def answer(self, lines: bytes, body: bytes) -> None:
+        """Answer 200 with these lines of a head and this body."""
+
+    def hand_on(self) -> None:
+        """Have the application answer."""
+
+
+class Asked:
+    """A row that waits for its verdict; `state` is what was found about its request, from which the
+    application goes on. Nobody is told any more once `client` is None."""
+
+    __slots__ = ("client", "origin", "served", "started", "state", "window_TF")
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        scoring: Scoring,
-        rights: Rights,
-        counts: Counts,
-        body_limit: int,
-        busy: int,
-        seconds: float,
+        self, client: Client, served: Served, window_TF: FloatArray, origin: Origin, state: State
     ) -> None:
-        self.app = app
+        self.client: Client | None = client
+        self.served = served
+        self.window_TF = window_TF
+        self.origin = origin
+        self.state = state
+        self.started = perf_counter()
+
+
+class FastRoad:
+    """The road of one event loop. `body_limit` in bytes and `busy` requests at a time are those of
+    the application."""
+
+    def __init__(
+        self, *, scoring: Scoring, rights: Rights, counts: Counts, body_limit: int, busy: int
+    ) -> None:
         self.scoring = scoring
         self.rights = rights
         self.counts = counts
-        self.body_limit = body_limit
+        self.longest = min(body_limit, LONGEST_BODY)
         self.busy = busy
-        self.seconds = seconds
+        self._heads: dict[bytes, Head | None] = {}
+        self._asked: list[Asked] = []
+        self._lines: tuple[Served | None, bytes] = (None, b"")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
-            await self.app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        if not self._let_in(scope, headers):
-            await self.app(scope, receive, send)
-            return
-        counts, started = self.counts, perf_counter()
-        counts.in_flight += 1
-        came: Message | KizashiError
+    def head(self, head: bytes) -> Head | None:
+        """What is to be known of a head, given without the empty line at its end; None where the
+        application has to answer."""
         try:
-            try:
-                came = await Patience(receive, self.seconds)()
-                answer = await self._answer(came, headers)
-            except KizashiError as error:  # of a body that does not come
-                came, answer = error, None
-            if answer is not None:
-                await send(answer[0])
-                await send(answer[1])
-                counts.answer(PATH, "POST", 200, perf_counter() - started)
-                return
-        finally:
-            counts.in_flight -= 1
-        await self.app(scope, Again(came, receive), send)
+            return self._heads[head]
+        except KeyError:
+            found = read_head(head) if len(head) <= LONGEST_HEAD else None
+            if found is not None and found.length > self.longest:
+                found = None
+            if len(self._heads) >= KEPT_HEADS:
+                self._heads.clear()
+            self._heads[head] = found
+            return found
 
-    def _let_in(self, scope: Scope, headers: dict[bytes, bytes]) -> bool:
-        """Whether a request may be answered here, as far as its head tells."""
-        if (
-            scope["query_string"]
-            or headers.get(b"content-type") != JSON[0]
-            or self.counts.in_flight >= self.busy
-            or not SLOW.isdisjoint(headers)
-        ):
-            return False
-        try:
-            self.rights.check(scope, headers, "score", scope.setdefault("state", {}))
-        except KizashiError:
-            return False
-        return True
-
-    async def _answer(
-        self, came: Message, headers: dict[bytes, bytes]
-    ) -> tuple[Message, Message] | None:
-        """The answer to a body that is there at once, whole, and in order; None to any other."""
-        body = came.get("body", b"")
-        if came.get("more_body", False) or len(body) > self.body_limit or may_repeat(body):
+    def ask(self, client: Client, scope: Scope, head: Head, body: bytes) -> Asked | None:
+        """Have a row judged in the next turn; None where the application has to answer, at once."""
+        if self.counts.in_flight >= self.busy or may_repeat(body):
             return None
-        request_id = headers.get(b"x-request-id", b"")
-        if SANE_ID.fullmatch(request_id) is None:
-            request_id = new_id()
         try:
             row = _decode(body)
             if row.source is not None or row.timestamp is not None:
@@ -131,32 +149,85 @@ class FastRoad:
             window_TF = np.array((row.values,))
             if not math.isfinite(np.vdot(window_TF, window_TF)):
                 return None
-            origin = Origin("anomaly", request_id.decode(), row.source, row.timestamp)
-            score = await self.scoring.if_normal(served, window_TF, origin)
+            state: State = {}
+            self.rights.check(scope, head.headers, "score", state)
         except Exception:  # whatever it is, the application says it
             return None
-        if score is None:
-            return None
-        said = _encode({"score": score, "status": "normal"})
-        length, named = (b"content-length", b"%d" % len(said)), (b"x-request-id", request_id)
-        told = (*JSON_HEADERS, length, *served.headers, named)
-        return (
-            {"type": "http.response.start", "status": 200, "headers": told},
-            {"type": "http.response.body", "body": said},
-        )
+        request_id = head.headers.get(b"x-request-id", b"")
+        if SANE_ID.fullmatch(request_id) is None:
+            request_id = new_id()
+        origin = Origin("anomaly", request_id.decode(), row.source, row.timestamp)
+        asked = Asked(client, served, window_TF, origin, state)
+        if not self._asked:
+            asyncio.get_running_loop().call_soon(self._answer_all)
+        self._asked.append(asked)
+        self.counts.in_flight += 1
+        return asked
+
+    def forget(self, asked: Asked) -> None:
+        """Tell nobody: the client is gone, or the application answers it."""
+        asked.client = None
+        self.counts.in_flight -= 1
+
+    def _answer_all(self) -> None:
+        waiting, self._asked = [one for one in self._asked if one.client is not None], []
+        windows = [(one.served, one.window_TF, one.origin) for one in waiting]
+        try:
+            scores = self.scoring.of_normal(windows)
+        except Exception:  # everybody is answered, whatever it is
+            scores = [None] * len(waiting)
+        for asked, score in zip(waiting, scores, strict=True):
+            client = asked.client
+            if client is None:  # it ended while others were answered
+                continue
+            if score is None:
+                client.hand_on()
+                continue
+            body = _encode({"score": score, "status": "normal"})
+            client.answer(self._head_of_answer(asked, len(body)), body)
+            asked.client = None
+            self.counts.in_flight -= 1
+            self.counts.answer(PATH, "POST", 200, perf_counter() - asked.started)
+
+    def _head_of_answer(self, asked: Asked, length: int) -> bytes:
+        served, lines = self._lines
+        if served is not asked.served:
+            lines = b"".join(b"%b: %b\r\n" % pair for pair in asked.served.headers)
+            self._lines = (asked.served, lines)
+        request_id = asked.origin.request_id.encode()
+        return HEAD % (length, lines, request_id)
 
 
-class Again:
-    """`receive` for whoever comes after one who has received once: what came then comes first."""
+def read_head(head: bytes) -> Head | None:
+    """The head of a POST /anomaly that keeps its connection, tells the length of its body, and asks
+    for nothing more; None of any other."""
+    reading = _Reading()
+    try:
+        httptools.HttpRequestParser(reading).feed_data(head + END)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return None
+    headers = dict(reading.headers)
+    if (
+        not reading.whole
+        or not head.startswith(START)
+        or len(headers) < len(reading.headers)
+        or headers.get(b"content-type") != JSON[0]
+        or headers.get(b"connection", KEPT_ALIVE).lower() != KEPT_ALIVE
+        or not SLOW.isdisjoint(headers)
+    ):
+        return None
+    return Head(headers, int(headers.get(b"content-length", b"0")))
 
-    def __init__(self, came: Message | KizashiError, receive: Receive) -> None:
-        self._came: Message | KizashiError | None = came
-        self._receive = receive
 
-    async def __call__(self) -> Any:
-        came, self._came = self._came, None
-        if came is None:
-            return await self._receive()
-        if isinstance(came, KizashiError):
-            raise came
-        return came
+class _Reading:
+    """What httptools calls as it reads a head."""
+
+    def __init__(self) -> None:
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.whole = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.whole = True

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from kizashi.runtime.detector import Verdicts, pieces
 from serving.detectors import Detectors, Served
 from serving.errors import NoModel
-from serving.together import Together
+from serving.together import judge
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -81,7 +81,6 @@ class Scoring:
         self.detectors = detectors
         self.observers = tuple(observers)
         self.keeper = keeper
-        self._together = Together()
 
     def held(self) -> Served:
         """What this worker serves; raises NoModel, saying why there is nothing.
@@ -99,23 +98,18 @@ class Scoring:
         self._tell_one(served, origin, window_TF, score, anomaly)
         return score, anomaly
 
-    async def soon(
-        self, served: Served, window_TF: FloatArray, origin: Origin
-    ) -> tuple[float, bool]:
-        """As `one`, together with the windows of all who ask in the same turn of the event loop."""
-        score, anomaly = await self._together.verdict(served.detector, window_TF)
-        self._tell_one(served, origin, window_TF, score, anomaly)
-        return score, anomaly
-
-    async def if_normal(
-        self, served: Served, window_TF: FloatArray, origin: Origin
-    ) -> float | None:
-        """The score of a normal window, as `soon`; None of an anomaly, of which nobody is told."""
-        score, anomaly = await self._together.verdict(served.detector, window_TF)
-        if anomaly:
-            return None
-        self._tell_one(served, origin, window_TF, score, False)
-        return score
+    def of_normal(self, asked: Sequence[tuple[Served, FloatArray, Origin]]) -> list[float | None]:
+        """The scores of normal windows that came at the same time; None of one that is not normal
+        or cannot be judged, of which nobody is told."""
+        judged = judge([(served.detector, window_TF) for served, window_TF, _ in asked])
+        scores: list[float | None] = []
+        for (served, window_TF, origin), found in zip(asked, judged, strict=True):
+            if isinstance(found, Exception) or found[1]:
+                scores.append(None)
+            else:
+                self._tell_one(served, origin, window_TF, found[0], False)
+                scores.append(found[0])
+        return scores
 
     def full(self, served: Served, windows_BTF: FloatArray, origin: Origin) -> Verdicts:
         """Everything there is to say of windows in original units, shape (B, T, F)."""

@@ -1,11 +1,14 @@
-"""The service as it runs: `python -m serving` on a free port, over a bundle folder."""
+"""The service as it runs: `python -m serving` on a free port, over a bundle folder; and an
+application on a port of this process."""
 
+import asyncio
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,11 +18,18 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import uvicorn
+from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from uvicorn.server import ServerState
 
+from serving.connections import Connection
+from serving.fast_road import ROAD
 from serving.settings import variable
 
 START_SECONDS = 60.0
+DATE = b"Sat, 31 Jan 2026 08:00:00 GMT"
+"""What an application that is `listening` says to all."""
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -147,3 +157,55 @@ def answer_of(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
 def keep_alive(service: Running) -> HTTPConnection:
     """A connection for many requests."""
     return HTTPConnection("127.0.0.1", service.port, timeout=10)
+
+
+class Listening(NamedTuple):
+    """An application that answers on a port of this process."""
+
+    port: int
+    loop: asyncio.AbstractEventLoop
+    connections: set[Connection]
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call `function` in the event loop, and wait for its end."""
+        asyncio.run_coroutine_threadsafe(_called(function), self.loop).result(30)
+
+
+async def _called(function: Callable[[], object]) -> None:
+    function()
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[Listening]:
+    """`app` behind the service's own connections, without its lifespan: no follower runs."""
+    config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None)
+    config.load()
+    state, shared = ServerState(), {ROAD: app.state.fast_road}
+    state.default_headers = [(b"date", DATE)]
+    loop = (config.get_loop_factory() or asyncio.new_event_loop)()
+
+    async def start() -> asyncio.Server:
+        def connection() -> Connection:
+            return Connection(config=config, server_state=state, app_state=shared)
+
+        return await loop.create_server(connection, "127.0.0.1", 0)
+
+    async def end() -> None:
+        server.close()
+        for connection in [*state.connections]:
+            connection.transport.abort()
+        await asyncio.sleep(0.01)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(30)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        yield Listening(port, loop, state.connections)  # type: ignore[arg-type]
+    finally:
+        asyncio.run_coroutine_threadsafe(end(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        loop.close()

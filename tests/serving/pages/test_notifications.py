@@ -49,7 +49,7 @@ def test_a_test_reaches_its_receivers_and_their_answers_are_told(
         )
         page.get_by_role("button", name="Test maintenance").click()
         expect(page.locator("#results li[data-state=sent]")).to_have_count(2, timeout=PATIENCE)
-        assert receiver.documents()[0]["event"] == "test"
+        assert "test" in [document.get("event") for document in receiver.documents()]
         expect(page.locator("#channels li").first).to_contain_text("sec ago")
         receiver.status = 503
         page.get_by_role("button", name="Test quality").click()
