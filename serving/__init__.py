@@ -3,23 +3,20 @@
 main, app        the ASGI application; create_app(settings)
 later            what no verdict needs comes once the service is ready; routers: what that is
 settings         every setting
-cache            bundles and pointers on disk: what is served, and what its follower knows
-detectors        what a worker holds: the detector that the pointer names
-follower         the process that follows the model and moves the pointer; sources: from where
-requests, rows   what comes in
-fast_road        answers a row that is in order before all layers; together: rows of one moment;
-                 connections: what asks them
-score, batch     POST /anomaly and POST /anomaly/batch; openapi: what is documented of them
-one_window       leads POST /anomaly past FastAPI's router
+processes        the processes that answer, and how they end; companion: those beside them
+http             what every request needs before anybody knows what it asks
+verdicts         rows in, verdicts out: the scoring core, and POST /anomaly over it
 protocols        what clients of KServe, Triton, MLflow, SageMaker and Azure already speak
-sagemaker        how SageMaker starts a container
+formats          batches as CSV, JSON, Arrow and Parquet
+following        how a worker comes by the detector that it serves, and by the next one
+history, alarms  what was judged, and what people have to know of it; threshold: their own
+notify           alarms that reach people and machines; attendant: the process that sends them
 access           who may ask what; keys: who has which; limits: how often
-security         what browsers are told of pages
-observed         each request measured; metrics: what Prometheus is told; logs: one line a record
-processes        the processes that answer, and how they end; patience: slow clients
+metrics, logs    what is counted, and what is said
 health, model    what operators ask; openapi_health: what is documented of health
 errors           exceptions to problem documents
-pages            GET / and signing in
+pages            what people see
+sagemaker        how SageMaker starts a container
 """
 
 import gc

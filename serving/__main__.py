@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from kizashi.errors import ConfigurationError
 from serving import sagemaker
 from serving.access import loopback
-from serving.cache import Cache
+from serving.following.cache import Cache
 from serving.history.service import check_history
 from serving.keys.file import CREATE, KeyFile
 from serving.processes import serve

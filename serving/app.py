@@ -15,29 +15,30 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import Scope
 
-from serving import errors, health, security
+from serving import errors, health
 from serving.access import Access, Rights
-from serving.cache import Cache
 from serving.companion import Companion, attendant, follower
-from serving.detectors import Detectors
 from serving.errors import Dialects, Forbidden, Problems, Unauthenticated
-from serving.fast_road import PATH, ROAD, FastRoad
+from serving.following.cache import Cache
+from serving.following.detectors import Detectors
+from serving.history.kept import Kept
 from serving.history.service import History
-from serving.kept import Kept
+from serving.http import security
+from serving.http.observed import Observed, Templates, protocol_of, routes_of, too_busy
+from serving.http.requests import RequestIds
+from serving.http.security import SecurityHeaders
+from serving.http.whole_bodies import WholeBodies
 from serving.keys.held import HeldKeys
 from serving.later import AFTER_SECONDS, Later, WaitForLater
 from serving.limits import Limits
 from serving.metrics.counts import Counts
 from serving.metrics.endpoint import of_host, of_worker
 from serving.metrics.publishing import Publisher
-from serving.observed import Observed, Templates, protocol_of, routes_of, too_busy
-from serving.one_window import OneWindow
-from serving.requests import RequestIds
-from serving.score import ONE_WINDOW_BYTES, ScoreEndpoint
-from serving.scoring import Scoring
-from serving.security import SecurityHeaders
 from serving.settings import Settings
-from serving.whole_bodies import WholeBodies
+from serving.verdicts.fast_road import PATH, ROAD, FastRoad
+from serving.verdicts.one_window import OneWindow
+from serving.verdicts.score import ONE_WINDOW_BYTES, ScoreEndpoint
+from serving.verdicts.scoring import Scoring
 
 if TYPE_CHECKING:
     from serving.threshold.desk import Desk

@@ -21,7 +21,7 @@ from serving.alarms.desk import SERVICE
 from serving.alarms.rules import read_rules
 from serving.companion import end_with_parent
 from serving.errors import HistoryUnavailable
-from serving.follower_lock import take_lock
+from serving.following.follower_lock import take_lock
 from serving.history.database import Database, database_url
 from serving.history.record import MICROSECONDS
 from serving.history.retention import Retention

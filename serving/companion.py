@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kizashi.errors import KizashiError
-from serving.cache import Cache
-from serving.follower_lock import take_lock
+from serving.following.cache import Cache
+from serving.following.follower_lock import take_lock
 from serving.settings import Settings, variable
 
 LOOK_SECONDS = 2.0
@@ -119,7 +119,7 @@ def end_with_parent(close: Callable[[], None] | None = None) -> None:
 
 def follower(settings: Settings, cache: Cache) -> Companion:
     """The process that follows the model, one for each model and host."""
-    return Companion(settings, cache, "serving.follower", cache.lock_file)
+    return Companion(settings, cache, "serving.following.follower", cache.lock_file)
 
 
 def attendant(settings: Settings, cache: Cache) -> Companion | None:

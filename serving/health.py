@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from serving.cache import Status
 from serving.companion import Companion
-from serving.detectors import Detectors, Served
 from serving.errors import RETRY_SECONDS
+from serving.following.cache import Status
+from serving.following.detectors import Detectors, Served
 from serving.keys.held import HeldKeys
 
 LIVE, READY = "/health/live", "/health/ready"

@@ -14,7 +14,8 @@ from types import ModuleType
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving import fast_road, health
+from serving import health
+from serving.verdicts import fast_road
 
 AT_ONCE = frozenset({("POST", fast_road.PATH), ("GET", health.LIVE), ("GET", health.READY)})
 """What is answered from the first moment."""

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.errors import TooManyRequests
-from serving.follower_lock import take_lock
+from serving.following.follower_lock import take_lock
 
 WINDOW_SECONDS = 60
 INTERVAL_SECONDS = 2

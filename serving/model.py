@@ -4,10 +4,10 @@ import numpy as np
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from serving.detectors import Served
-from serving.openapi import Override, problems
-from serving.scoring import Scoring
+from serving.following.detectors import Served
 from serving.threshold.evaluated import TAG as LABELLED_SCORES
+from serving.verdicts.openapi import Override, problems
+from serving.verdicts.scoring import Scoring
 
 HISTOGRAM_BINS = 50
 

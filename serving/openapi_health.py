@@ -1,7 +1,7 @@
 """What /openapi.json says of the service's health, which `serving.health` answers.
 
-As in `serving.openapi`, the functions here never run. The models take longer to make than the
-answers take to be ready, so they come later.
+As in `serving.verdicts.openapi`, the functions here never run. The models take longer to make than
+the answers take to be ready, so they come later.
 """
 
 from typing import Literal

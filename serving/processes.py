@@ -17,8 +17,8 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from serving.cache import Cache
-from serving.connections import Connection
+from serving.following.cache import Cache
+from serving.http.connections import Connection
 from serving.logs import log_config
 from serving.metrics.shared import prepare
 from serving.settings import Settings, variable

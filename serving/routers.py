@@ -8,19 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from serving import model, openapi, openapi_health, pages, protocols
+from serving import model, openapi_health, pages, protocols
 from serving.alarms import api as alarms_api
 from serving.alarms import events
-from serving.batch import BatchEndpoint
 from serving.history import api as history_api
 from serving.history.service import History
 from serving.metrics import endpoint as metrics
 from serving.notify import api as notify_api
 from serving.pages import sign_in
-from serving.scoring import Scoring
 from serving.settings import Settings
 from serving.threshold import api as threshold_api
 from serving.threshold.desk import Desk
+from serving.verdicts import openapi
+from serving.verdicts.batch import BatchEndpoint
+from serving.verdicts.scoring import Scoring
 
 ROUTERS = (
     openapi.router,

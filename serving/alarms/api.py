@@ -40,7 +40,7 @@ from serving.history.views import (
     OccurrenceDetail,
     Occurrences,
 )
-from serving.openapi import problems
+from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api", tags=["alarms"])
 

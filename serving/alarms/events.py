@@ -27,7 +27,7 @@ from serving.history.tables import ANOMALY, LATE, audit, sources, verdicts
 from serving.history.views import MILLISECOND, entry_of, moment
 from serving.keys.held import HeldKeys
 from serving.keys.key import Record
-from serving.openapi import problems
+from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api", tags=["alarms"])
 

@@ -17,7 +17,7 @@ from serving.formats.json import JsonReader, JsonWriter
 from serving.formats.ndjson import NdjsonReader, NdjsonWriter
 from serving.formats.rows import BLOCK_BYTES, FloatArray, Reader
 from serving.formats.writing import Writer
-from serving.spool import Spool
+from serving.http.spool import Spool
 
 MakeReader = Callable[[DataContract, str], Reader]
 MakeWriter = Callable[[Spool], Writer]

@@ -17,8 +17,8 @@ from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import DataContract
 from serving.errors import MalformedBody, WrongMediaType
 from serving.formats.rows import FloatArray, checked, columns
-from serving.scoring import Judged
-from serving.spool import Spool
+from serving.http.spool import Spool
+from serving.verdicts.scoring import Judged
 
 VALUES_AT_ONCE = 2**18
 BROKEN = (pa.ArrowException, OSError, ValueError, struct.error)

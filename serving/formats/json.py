@@ -16,9 +16,9 @@ from serving.errors import invalid
 from serving.formats.json_rows import read_lines
 from serving.formats.rows import BLOCK_BYTES, FloatArray, checked
 from serving.formats.writing import score_texts
-from serving.requests import careful_decoder, json_problems, parse_json
-from serving.scoring import Judged
-from serving.spool import Spool
+from serving.http.requests import careful_decoder, json_problems, parse_json
+from serving.http.spool import Spool
+from serving.verdicts.scoring import Judged
 
 START = r'[ \t\n\r]*\{[ \t\n\r]*"instances"[ \t\n\r]*:[ \t\n\r]*\[[ \t\n\r]*'
 COMMA = r"[ \t\n\r]*,[ \t\n\r]*"

@@ -11,8 +11,8 @@ from serving.errors import MalformedBody
 from serving.formats.json_rows import read_lines
 from serving.formats.rows import FloatArray, checked, require_an_end
 from serving.formats.writing import LineWriter
-from serving.requests import parse_json
-from serving.score import read_request
+from serving.http.requests import parse_json
+from serving.verdicts.score import read_request
 
 VALUES = b'{"values":[', b'{"values": ['
 BOM = b"\xef\xbb\xbf"

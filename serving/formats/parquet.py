@@ -19,8 +19,8 @@ from serving.formats.arrow import (
     sensor_columns,
 )
 from serving.formats.rows import FloatArray
-from serving.scoring import Judged
-from serving.spool import Spool
+from serving.http.spool import Spool
+from serving.verdicts.scoring import Judged
 
 BUFFER_BYTES = 256 * 1024
 ROWS_IN_GROUP = 2**18

@@ -6,8 +6,8 @@ from typing import ClassVar, Protocol
 import msgspec
 import numpy as np
 
-from serving.scoring import Judged
-from serving.spool import Spool
+from serving.http.spool import Spool
+from serving.verdicts.scoring import Judged
 
 _encode = msgspec.json.Encoder().encode
 

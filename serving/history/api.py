@@ -11,8 +11,8 @@ from serving.history.expected import expected
 from serving.history.export import EXPORTS, Exported, Format, exported
 from serving.history.series import Resolution, series
 from serving.history.views import Expected, Series, Sources, moment
-from serving.openapi import problems
-from serving.scoring import Scoring
+from serving.verdicts.openapi import problems
+from serving.verdicts.scoring import Scoring
 
 router = APIRouter(prefix="/api", tags=["history"])
 

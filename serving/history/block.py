@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from kizashi.errors import KizashiError
 from kizashi.runtime.detector import Verdicts
-from serving.detectors import Served
+from serving.following.detectors import Served
 from serving.history.record import (
     MICROSECONDS,
     Batch,
@@ -24,7 +24,7 @@ from serving.history.record import (
     time_of,
 )
 from serving.history.tables import ANOMALY, ARRIVAL, MISSING, OUT_OF_RANGE
-from serving.scoring import Origin
+from serving.verdicts.scoring import Origin
 
 _encode = msgspec.json.Encoder().encode
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 from kizashi.runtime.bundle import EXAMPLE_TOLERANCE
 from kizashi.runtime.windows import sliding_windows
 from serving.alarms.actions import source_id_of
-from serving.detectors import Served
+from serving.following.detectors import Served
 from serving.history.record import BoolArray, FloatArray
 from serving.history.tables import models, verdicts
 from serving.history.views import MILLISECOND, Expected, Numbers, SensorExpected

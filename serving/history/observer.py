@@ -1,7 +1,7 @@
 """Hears of verdicts on the thread that made them; the hot path's only cost of a history.
 
 A normal row is put into a queue and forgotten. An anomaly also leaves a promise with its request:
-`serving.kept` holds the answer back until the writer has committed it.
+`serving.history.kept` holds the answer back until the writer has committed it.
 """
 
 import math
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from kizashi.runtime.detector import Verdicts
-from serving.detectors import Served
+from serving.following.detectors import Served
 from serving.history.record import UNKEPT, Batch, Row
 from serving.history.writer import Writer
-from serving.scoring import Judged, Origin
+from serving.verdicts.scoring import Judged, Origin
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -25,12 +25,12 @@ MOST_EXPLAINED = 200
 each."""
 
 pending: ContextVar[list[Future[None]] | None] = ContextVar("pending", default=None)
-"""What has to be committed before this request is answered; set by `serving.kept`. A thread that
-works for the request has the same list, as it runs in a copy of the request's context."""
+"""What has to be committed before this request is answered; set by `serving.history.kept`. A thread
+that works for the request has the same list, as it runs in a copy of the request's context."""
 
 
 class HistoryObserver:
-    """The keeper of `serving.scoring`."""
+    """The keeper of `serving.verdicts.scoring`."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer

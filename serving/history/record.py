@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kizashi.runtime.detector import Verdicts
-from serving.detectors import Served
-from serving.scoring import Origin
+from serving.following.detectors import Served
+from serving.verdicts.scoring import Origin
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, case, insert, select, update
 
 from serving.alarms.rules import Rules
 from serving.alarms.watch import Watch
-from serving.detectors import Served
+from serving.following.detectors import Served
 from serving.history import trends
 from serving.history.block import Block, blocks_of
 from serving.history.clock import late
@@ -18,7 +18,7 @@ from serving.history.database import Database, insert_rows
 from serving.history.quality import Quality
 from serving.history.record import MICROSECONDS, TOLERANCE, BoolArray, Record
 from serving.history.tables import LATE, STUCK, batches, models, sources, verdicts
-from serving.scoring import Origin
+from serving.verdicts.scoring import Origin
 
 Kept = Literal["anomalies", "full"]
 COLUMNS = (

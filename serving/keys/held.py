@@ -8,7 +8,7 @@ from hmac import compare_digest
 from pathlib import Path
 
 from kizashi.errors import ConfigurationError
-from serving.cache import Stamp, stamp
+from serving.following.cache import Stamp, stamp
 from serving.keys.file import KeyFile
 from serving.keys.key import SALT_BYTES, Record, digest, split_key
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from serving.detectors import Served
+from serving.following.detectors import Served
 from serving.metrics.families import (
     CPU,
     DURATION,
@@ -35,7 +35,7 @@ from serving.metrics.families import (
     WORKERS,
     Family,
 )
-from serving.scoring import Judged, Origin
+from serving.verdicts.scoring import Judged, Origin
 
 KEPT_VERSIONS = 10
 """The verdicts of older versions are forgotten: each costs two series for every source."""

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Request, Response
 
-from serving.cache import Cache
-from serving.detectors import Detectors
+from serving.following.cache import Cache
+from serving.following.detectors import Detectors
 from serving.metrics.counts import Counts, Snapshot, Value
 from serving.metrics.families import (
     MODEL,

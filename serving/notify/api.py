@@ -10,7 +10,7 @@ from serving.history.asked import Id, Kept, now, who
 from serving.history.views import View, maybe
 from serving.notify import board
 from serving.notify.board import Answer
-from serving.openapi import problems
+from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api/notifications", tags=["notifications"])
 

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import Request, Response
 from fastapi.templating import Jinja2Templates
 
-from serving import security
 from serving.history.asked import ANONYMOUS
+from serving.http import security
 from serving.keys.key import RANK
 from serving.pages.locale import LOCALES, Locale, choose
 from serving.pages.numbers import short

@@ -13,8 +13,8 @@ from fastapi.responses import HTMLResponse
 
 from kizashi.errors import KizashiError
 from kizashi.runtime.thresholds import Threshold
-from serving.cache import Cache, Pointer, Version
-from serving.detectors import Detectors, Served
+from serving.following.cache import Cache, Pointer, Version
+from serving.following.detectors import Detectors, Served
 from serving.pages.frame import asked_locale, page, script_data
 from serving.pages.locale import Locale
 from serving.pages.numbers import percent, short

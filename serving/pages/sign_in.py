@@ -24,9 +24,9 @@ from serving.access import (
     sent_key,
 )
 from serving.errors import Forbidden, MalformedBody, Unauthenticated
+from serving.http.requests import read_body
 from serving.keys.held import HeldKeys
 from serving.pages.frame import asked_locale, page
-from serving.requests import read_body
 
 THIRTY_DAYS = 30 * 86_400
 FORM_BYTES = 16 * 1024

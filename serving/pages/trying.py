@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from serving.detectors import Detectors
+from serving.following.detectors import Detectors
 from serving.pages.frame import asked_locale, page, script_data
 from serving.pages.histogram import draw_histogram
 from serving.pages.locale import Locale

@@ -8,7 +8,7 @@ import numpy as np
 from kizashi.runtime.calibration import fewest_rows
 from kizashi.runtime.contract import Sensor
 from kizashi.runtime.thresholds import Threshold
-from serving.detectors import Served
+from serving.following.detectors import Served
 from serving.pages.locale import Locale
 from serving.pages.numbers import percent, short
 

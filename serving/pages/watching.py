@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import exists, select
 
-from serving.detectors import Detectors, Served
 from serving.errors import HistoryUnavailable
+from serving.following.detectors import Detectors, Served
 from serving.history.service import History
 from serving.history.tables import sources
 from serving.pages.charts import own_styles

@@ -15,8 +15,8 @@ from serving.protocols import anomaly_detector, mlflow_scoring, open_inference
 from serving.protocols.openapi import anomaly_detector as anomaly_detector_api
 from serving.protocols.openapi import mlflow_scoring as mlflow_scoring_api
 from serving.protocols.openapi import open_inference as open_inference_api
-from serving.scoring import Scoring
 from serving.settings import Settings
+from serving.verdicts.scoring import Scoring
 
 DIALECTS: dict[str, Dialect] = {
     open_inference.PREFIX: open_inference.dialect,

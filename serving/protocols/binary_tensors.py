@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.errors import MalformedBody, invalid
-from serving.requests import Headers, header
+from serving.http.requests import Headers, header
 
 LENGTH = b"inference-header-content-length"
 OCTETS = b"application/octet-stream"

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from serving.detectors import Served
 from serving.errors import Failure, invalid
-from serving.requests import Headers, header, parse_json, read_body
-from serving.scoring import Origin, Scoring
+from serving.following.detectors import Served
+from serving.http.requests import Headers, header, parse_json, read_body
+from serving.verdicts.scoring import Origin, Scoring
 
 HANDFUL_BYTES = 4096
 """A body this small holds a handful of rows. It is answered on the event loop: handing it to a

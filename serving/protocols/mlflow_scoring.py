@@ -25,11 +25,11 @@ from kizashi.errors import KizashiError
 from kizashi.runtime.contract import DataContract
 from serving.errors import BodyTooLarge, Failure, WrongMediaType, invalid
 from serving.formats import EXTRA, FORMATS, read
+from serving.http.requests import media_type, parse_json
 from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, said
 from serving.protocols.values import named, read_rows, require_rows, shown
-from serving.requests import media_type, parse_json
-from serving.score import status
-from serving.scoring import Judged, Scoring
+from serving.verdicts.score import status
+from serving.verdicts.scoring import Judged, Scoring
 
 INVOCATIONS = "/invocations"
 CSV, PARQUET = b"text/csv", b"application/vnd.apache.parquet"

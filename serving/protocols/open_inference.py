@@ -15,16 +15,16 @@ import numpy.typing as npt
 from fastapi import Response
 from starlette.routing import Route
 
-from serving.detectors import Served
 from serving.errors import Failure, UnknownModel, invalid
+from serving.following.detectors import Served
+from serving.http.requests import media_type
 from serving.protocols import binary_tensors
 from serving.protocols.binary_tensors import OCTETS, SIZE
 from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, encode_list, read_struct, said
 from serving.protocols.tensors import InputTensor, read_windows
 from serving.protocols.values import shown
-from serving.requests import media_type
-from serving.score import status
-from serving.scoring import Scoring
+from serving.verdicts.score import status
+from serving.verdicts.scoring import Scoring
 
 PREFIX = "/v2"
 MODEL = PREFIX + "/models/{model}"

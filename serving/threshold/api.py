@@ -5,17 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from serving.detectors import Served
 from serving.errors import Conflict, HistoryUnavailable
+from serving.following.detectors import Served
 from serving.history.asked import now, who
 from serving.history.service import History
 from serving.history.views import moment
-from serving.openapi import Override, problems
-from serving.scoring import Scoring
 from serving.threshold import preview
 from serving.threshold.change import Change, Event
 from serving.threshold.desk import Desk
 from serving.threshold.evaluated import evaluated
+from serving.verdicts.openapi import Override, problems
+from serving.verdicts.scoring import Scoring
 
 router = APIRouter(prefix="/api/threshold", tags=["threshold"])
 

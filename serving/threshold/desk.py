@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, insert, select
 
-from serving.cache import Cache
-from serving.detectors import Detectors, Served
 from serving.errors import Conflict, HistoryUnavailable
+from serving.following.cache import Cache
+from serving.following.detectors import Detectors, Served
 from serving.history.asked import now
 from serving.history.database import Database
 from serving.history.tables import thresholds

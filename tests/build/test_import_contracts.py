@@ -16,12 +16,12 @@ BREACHES = [
     ("rooms", "src/kizashi/errors.py", "import kizashi.runtime.contract"),
     ("apart", "serving/app.py", "import pipelines.train"),
     ("apart", "pipelines/train.py", "import serving.app"),
-    ("apart", "src/kizashi/registry.py", "import serving.cache"),
+    ("apart", "src/kizashi/registry.py", "import serving.following.cache"),
     ("serving-rooms", "serving/health.py", "from kizashi import registry"),
     ("workers", "serving/app.py", "from serving import follower"),
     ("torch-free", "src/kizashi/runtime/network.py", "import torch"),
     ("torch-free", "serving/model.py", "import mlflow"),
-    ("torch-free", "serving/batch.py", "import pandas"),
+    ("torch-free", "serving/verdicts/batch.py", "import pandas"),
     ("one-heavy-stage", "src/kizashi/data/validate.py", "import pytorch_lightning"),
 ]
 

@@ -23,9 +23,9 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from uvicorn.server import ServerState
 
-from serving.connections import Connection
-from serving.fast_road import ROAD
+from serving.http.connections import Connection
 from serving.settings import variable
+from serving.verdicts.fast_road import ROAD
 
 START_SECONDS = 60.0
 DATE = b"Sat, 31 Jan 2026 08:00:00 GMT"

@@ -14,8 +14,8 @@ from starlette.testclient import TestClient
 from kizashi.runtime.bundle import Bundle
 from serving import app as app_module
 from serving.app import create_app
-from serving.cache import Status, now
-from serving.follower_lock import take_lock
+from serving.following.cache import Status, now
+from serving.following.follower_lock import take_lock
 from serving.settings import Settings
 from tests.bundles import NORMAL_ROW, press_line_bundle
 from tests.serving.conftest import MakeClient

@@ -7,8 +7,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
-from serving.cache import Cache, Refused, Status, now
-from serving.follower_lock import take_lock
+from serving.following.cache import Cache, Refused, Status, now
+from serving.following.follower_lock import take_lock
 from tests.serving.conftest import MakeClient
 
 

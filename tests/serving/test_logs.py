@@ -100,7 +100,7 @@ def test_everything_that_is_logged_goes_the_same_way() -> None:
         "import logging, logging.config, warnings\n"
         "from serving.logs import log_config\n"
         "logging.config.dictConfig(log_config('json'))\n"
-        "for name in ('serving.follower', 'uvicorn.error', 'asyncio', 'another.library'):\n"
+        "for name in ('serving.limits', 'uvicorn.error', 'asyncio', 'another.library'):\n"
         "    logging.getLogger(name).info('info of %s', name)\n"
         "    logging.getLogger(name).error('error of %s', name)\n"
     )
@@ -113,8 +113,8 @@ def test_everything_that_is_logged_goes_the_same_way() -> None:
     )
     told = [json.loads(line)["message"] for line in done.stderr.splitlines()]
     assert told == [
-        "info of serving.follower",
-        "error of serving.follower",
+        "info of serving.limits",
+        "error of serving.limits",
         "error of uvicorn.error",
         "error of asyncio",
         "error of another.library",

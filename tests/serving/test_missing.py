@@ -11,8 +11,8 @@ from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
 from serving.app import create_app
-from serving.openapi import FullVerdict, ScoreBody, Verdict
 from serving.settings import Settings
+from serving.verdicts.openapi import FullVerdict, ScoreBody, Verdict
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.filling import filling_bundle
 

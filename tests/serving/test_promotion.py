@@ -19,7 +19,7 @@ import pytest
 from mlflow import MlflowClient
 
 from kizashi.registry import Registry
-from serving.cache import Cache
+from serving.following.cache import Cache
 from serving.settings import Settings
 from tests.bundles import NORMAL_ROW, press_line_bundle
 
@@ -121,7 +121,7 @@ class Service(NamedTuple):
         return found
 
     def followers(self) -> list[Process]:
-        return [one for one in self.family() if "serving.follower" in one.arguments]
+        return [one for one in self.family() if "serving.following.follower" in one.arguments]
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from starlette.testclient import TestClient
 from kizashi.runtime.bundle import Bundle
 from serving.app import create_app
 from serving.formats.rows import BLOCK_BYTES, LONGEST_ROW
+from serving.http.spool import MEMORY_BYTES
 from serving.settings import Settings
-from serving.spool import MEMORY_BYTES
 from tests.bundles import NORMAL_ROW, press_line_bundle, press_line_rows
 from tests.serving.formats.bodies import (
     ARROW,

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
-from serving.openapi import CSV_ROWS, Row
 from serving.protocols.mlflow_scoring import INVOCATIONS, mlflow_version
 from serving.protocols.openapi import NAMED, Exact, Open, failures
-from serving.scoring import Scoring
+from serving.verdicts.openapi import CSV_ROWS, Row
+from serving.verdicts.scoring import Scoring
 
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
 Cell = float | None

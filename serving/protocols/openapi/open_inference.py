@@ -13,7 +13,7 @@ from serving.protocols.binary_tensors import DTYPES
 from serving.protocols.open_inference import MODEL, OUTPUTS, PREFIX, VERSION, require
 from serving.protocols.openapi import NAMED, Exact, Open, failures
 from serving.protocols.tensors import INPUT
-from serving.scoring import Scoring
+from serving.verdicts.scoring import Scoring
 
 BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 EXTENSIONS = ["binary_tensor_data"]

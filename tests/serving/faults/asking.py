@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, settings
 from starlette.routing import compile_path
 
-from serving.requests import SANE_ID
+from serving.http.requests import SANE_ID
 from tests.bundles import NORMAL_ROW
 
 LONG = "long"

@@ -100,7 +100,7 @@ def followers(service: Running) -> list[int]:
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"serving.follower" in arguments and int(parent) == service.process.pid:
+        if b"serving.following.follower" in arguments and int(parent) == service.process.pid:
             found.append(int(folder.name))
     return found
 

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
 from serving.alarms.rules import Rules, rules_of
-from serving.cache import Pointer
-from serving.detectors import Served
+from serving.following.cache import Pointer
+from serving.following.detectors import Served
 from serving.history.database import Database, database_url
 from serving.history.service import History
 from serving.history.store import Store

@@ -21,7 +21,7 @@ from serving.history.views import (
     Series,
     Sources,
 )
-from serving.judging import ROWS_AT_ONCE
+from serving.verdicts.judging import ROWS_AT_ONCE
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.serving.conftest import MakeClient
 from tests.serving.history.conftest import count, settled

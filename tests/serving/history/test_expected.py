@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from serving.cache import Pointer
-from serving.detectors import Served
 from serving.errors import NotFound
+from serving.following.cache import Pointer
+from serving.following.detectors import Served
 from serving.history import expected as module
 from serving.history.database import Database
 from serving.history.expected import expected
 from serving.history.record import LATEST, MICROSECONDS, OLDEST, Row
 from serving.history.store import Store
 from serving.history.views import Expected
-from serving.scoring import Origin
+from serving.verdicts.scoring import Origin
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, PRESS_LINE, press_line_bundle, press_line_rows
 from tests.serving.history.conftest import settled
 from tests.serving.history.test_api import send

@@ -11,8 +11,8 @@ from sqlalchemy import Table, select
 
 from serving.alarms.desk import Payload
 from serving.alarms.rules import Rules
-from serving.detectors import Served
 from serving.errors import HistoryUnavailable
+from serving.following.detectors import Served
 from serving.history.database import Database
 from serving.history.record import MICROSECONDS, Batch, Row
 from serving.history.store import Store
@@ -35,7 +35,7 @@ from serving.history.tables import (
     verdicts,
 )
 from serving.history.trends import unpacked
-from serving.scoring import Origin
+from serving.verdicts.scoring import Origin
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.serving.history.conftest import array, count
 

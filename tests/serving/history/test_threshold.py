@@ -9,9 +9,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
-from serving.cache import Cache
-from serving.detectors import Detectors, Served
 from serving.errors import HistoryUnavailable
+from serving.following.cache import Cache
+from serving.following.detectors import Detectors, Served
 from serving.history.database import Database
 from serving.threshold import preview
 from serving.threshold.api import Preview, ThresholdNow

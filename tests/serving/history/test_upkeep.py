@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy import select
 
 from serving.alarms.rules import Rules, rules_of
-from serving.detectors import Served
+from serving.following.detectors import Served
 from serving.history.database import Database
 from serving.history.record import MICROSECONDS
 from serving.history.retention import Retention

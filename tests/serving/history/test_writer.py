@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from serving.alarms.rules import Rules
-from serving.detectors import Served
+from serving.following.detectors import Served
 from serving.history.database import Database
 from serving.history.record import Batch, Record, Row
 from serving.history.store import Store
 from serving.history.writer import COMPANY, MOST_WAITING_BATCH_ROWS, Writer
-from serving.scoring import Origin
+from serving.verdicts.scoring import Origin
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 
 

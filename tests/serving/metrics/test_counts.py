@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from kizashi.runtime.bundle import Bundle
-from serving.cache import Pointer
-from serving.detectors import Served
+from serving.following.cache import Pointer
+from serving.following.detectors import Served
 from serving.metrics.counts import KEPT_VERSIONS, Counts, Distribution, Histogram, Value
 from serving.metrics.families import DURATION, REQUESTS, SCORE_RATIO, VERDICTS
-from serving.scoring import Judged, Origin
+from serving.verdicts.scoring import Judged, Origin
 
 
 def served(bundle: Bundle, version: str = "7") -> Served:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
-from serving.cache import Refused, Status, now
+from serving.following.cache import Refused, Status, now
 from serving.metrics.families import FAMILIES
 from tests.bundles import NORMAL_ROW, press_line_bundle
 from tests.serving.conftest import MakeClient

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.sync_api import expect
 
-from serving.cache import Version, Versions
+from serving.following.cache import Version, Versions
 from tests.bundles import press_line_bundle
 from tests.serving.pages.service import OpenPage, application, running
 

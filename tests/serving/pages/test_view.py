@@ -19,8 +19,8 @@ from kizashi.runtime.thresholds import (
     PotThreshold,
     QuantileThreshold,
 )
-from serving.cache import Pointer
-from serving.detectors import Served
+from serving.following.cache import Pointer
+from serving.following.detectors import Served
 from serving.pages.locale import LOCALES
 from serving.pages.view import lineage, threshold_words
 from tests.bundles import press_line_bundle, projection_network

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from kizashi.data.labelled import LabelledRows
 from kizashi.evaluation.labelled_scores import LABELLED_SCORES, labelled_scores
 from kizashi.runtime.bundle import Bundle
-from serving.cache import Cache
+from serving.following.cache import Cache
 from serving.settings import Settings
 from serving.threshold.evaluated import TAG, evaluated
 from tests.bundles import press_line_rows

@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
-from serving.cache import Cache
-from serving.detectors import Detectors, Served
 from serving.errors import Conflict
+from serving.following.cache import Cache
+from serving.following.detectors import Detectors, Served
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from serving.threshold.change import Change

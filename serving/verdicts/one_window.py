@@ -3,12 +3,13 @@
 This layer stands behind those that every request needs (request id, metrics, errors, keys) and
 before FastAPI's own, whose router and models of requests cost several times what a verdict does: it
 hands the one path that factories call all day to its endpoint, and everything else on. The same
-path is declared in `serving.openapi`, which only documents it, and answers other methods with 405.
+path is declared in `serving.verdicts.openapi`, which only documents it, and answers other methods
+with 405.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.fast_road import PATH
+from serving.verdicts.fast_road import PATH
 
 
 class OneWindow:

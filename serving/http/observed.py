@@ -15,9 +15,9 @@ from starlette.routing import Mount, compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import TooBusy
+from serving.http.patience import Patience
 from serving.metrics.counts import OTHER, Counts
 from serving.metrics.families import IN_FLIGHT
-from serving.patience import Patience
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLOSED = 499
@@ -91,7 +91,7 @@ class Observed:
     It also has the limits of what clients may ask of a worker by waiting. Beyond `limit`
     requests at a time `busy` answers: whoever waits behind that many is better told at once. Probes
     and metrics are always let through, or an overload would look like a failure. `seconds` is how
-    long a body may keep its request waiting (see `serving.patience`).
+    long a body may keep its request waiting (see `serving.http.patience`).
     """
 
     def __init__(

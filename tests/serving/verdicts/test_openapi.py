@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from starlette.testclient import TestClient
 
 from serving.formats import FORMATS
-from serving.openapi import (
+from serving.verdicts.openapi import (
     BatchBody,
     BatchVerdicts,
     FullVerdict,

@@ -10,14 +10,14 @@ import pytest
 from mlflow import MlflowClient
 
 from kizashi.runtime.bundle import Bundle
-from serving import follower as follower_module
-from serving.cache import Cache
 from serving.companion import follower as follower_process
-from serving.detectors import Detectors
-from serving.follower import Follower, RegistrySource, follow
-from serving.follower_lock import take_lock
+from serving.following import follower as follower_module
+from serving.following.cache import Cache
+from serving.following.detectors import Detectors
+from serving.following.follower import Follower, RegistrySource, follow
+from serving.following.follower_lock import take_lock
+from serving.following.sources import FolderSource
 from serving.settings import Settings
-from serving.sources import FolderSource
 from tests.bundles import press_line_bundle
 
 MLFLOW_WARNS = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
@@ -258,7 +258,7 @@ def test_a_registry_file_that_was_made_anew_is_read_anew(tmp_path: Path) -> None
         "KIZASHI_CACHE": str(tmp_path / "cache"),
         "KIZASHI_POLL_SECONDS": "0.1",
     }
-    command = [sys.executable, "-m", "serving.follower"]
+    command = [sys.executable, "-m", "serving.following.follower"]
     log = tmp_path / "log"
     with log.open("w") as stderr, subprocess.Popen(command, env=environment, stderr=stderr) as one:
         try:

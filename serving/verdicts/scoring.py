@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kizashi.runtime.detector import Verdicts, pieces
-from serving.detectors import Detectors, Served
 from serving.errors import NoModel
-from serving.together import judge
+from serving.following.detectors import Detectors, Served
+from serving.verdicts.together import judge
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

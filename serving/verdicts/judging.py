@@ -6,13 +6,13 @@ import numpy as np
 
 from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import DataContract
-from serving.detectors import Served
 from serving.errors import SHOWN_PROBLEMS, BodyTooLarge
+from serving.following.detectors import Served
 from serving.formats import Format
 from serving.formats.rows import FloatArray, Reader
 from serving.formats.writing import Writer
-from serving.scoring import Judged, Origin, Scoring
-from serving.spool import Spool
+from serving.http.spool import Spool
+from serving.verdicts.scoring import Judged, Origin, Scoring
 
 ROWS_AT_ONCE = 16_384
 VALUES_AT_ONCE = 2**19

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from kizashi.errors import KizashiError
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.detector import Detector
-from serving.cache import Cache, Pointer, Stamp, stamp, verified
+from serving.following.cache import Cache, Pointer, Stamp, stamp, verified
 from serving.threshold.change import Change, Chosen
 
 LOOK_SECONDS = 0.5

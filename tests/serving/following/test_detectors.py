@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from kizashi.runtime.bundle import Bundle
-from serving import detectors as detectors_module
-from serving.cache import Cache, Pointer
-from serving.detectors import Detectors
+from serving.following import detectors as detectors_module
+from serving.following.cache import Cache, Pointer
+from serving.following.detectors import Detectors
 from tests.bundles import press_line_bundle
 
 

@@ -1,7 +1,7 @@
 """POST /anomaly: one window in, one verdict out.
 
-The endpoint is plain ASGI, reached by `serving.one_window`; most requests are answered before it,
-in `serving.fast_road`. `serving.openapi` documents it.
+The endpoint is plain ASGI, reached by `one_window`; most requests are answered before it, in
+`fast_road`. `openapi` documents it.
 """
 
 import math
@@ -18,12 +18,12 @@ from starlette.types import Receive, Scope, Send
 from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import Sensor
 from kizashi.runtime.detector import Detector, Verdicts
-from serving.detectors import Served
 from serving.errors import invalid
+from serving.following.detectors import Served
 from serving.history.record import UNKEPT
-from serving.requests import media_type, parse_json, read_body
-from serving.scoring import Origin, Scoring
+from serving.http.requests import media_type, parse_json, read_body
 from serving.threshold.change import Change
+from serving.verdicts.scoring import Origin, Scoring
 
 ONE_WINDOW_BYTES = 1024 * 1024
 """More than any window of sensor values needs; it is read on the event loop."""

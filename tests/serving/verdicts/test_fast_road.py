@@ -16,11 +16,11 @@ from fastapi import FastAPI
 
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.detector import Detector
-from serving.fast_road import KEPT_HEADS
 from serving.history.record import Row
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from serving.metrics.families import REQUESTS, VERDICTS
+from serving.verdicts.fast_road import KEPT_HEADS
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
 from tests.serving.services import Listening, answer_of, listening, wait_until
 

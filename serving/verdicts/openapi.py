@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.access import needed
 from serving.errors import MEDIA_TYPE
-from serving.score import LONGEST_SOURCE, MOST_PROTOTYPES, override
 from serving.threshold.change import Change
+from serving.verdicts.score import LONGEST_SOURCE, MOST_PROTOTYPES, override
 
 REASONS = {
     400: "The body is not what its media type says",

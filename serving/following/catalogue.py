@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from kizashi.errors import RegistryError
 from kizashi.registry import ModelVersion, Registry, Run
-from serving.cache import Version, Versions
+from serving.following.cache import Version, Versions
 
 AGAIN_SECONDS = 15.0
 """To list every version is too much to ask for at every look."""

@@ -25,7 +25,7 @@ import msgspec
 
 from kizashi.errors import BundleError, ConfigurationError, KizashiError
 from kizashi.runtime.bundle import Bundle, bundle_files, bundle_hash, load_bundle
-from serving.follower_lock import holder
+from serving.following.follower_lock import holder
 from serving.threshold.change import Changes
 
 KEPT_BUNDLES = 5

@@ -6,10 +6,10 @@ import pytest
 from mlflow import MlflowClient
 
 from kizashi.registry import Registry
-from serving import catalogue
-from serving.cache import Cache
-from serving.catalogue import Catalogue, pages_of
-from serving.follower import follow
+from serving.following import catalogue
+from serving.following.cache import Cache
+from serving.following.catalogue import Catalogue, pages_of
+from serving.following.follower import follow
 from serving.settings import Settings
 from tests.bundles import press_line_bundle
 

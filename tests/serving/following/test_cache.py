@@ -5,8 +5,8 @@ import pytest
 
 from kizashi.errors import BundleError, ConfigurationError
 from kizashi.runtime.bundle import Bundle
-from serving.cache import KEPT_BUNDLES, Cache, Pointer, Status, now, stamp
-from serving.follower_lock import take_lock
+from serving.following.cache import KEPT_BUNDLES, Cache, Pointer, Status, now, stamp
+from serving.following.follower_lock import take_lock
 from tests.bundles import press_line_bundle
 
 

@@ -10,8 +10,8 @@ from kizashi.runtime import detector as detector_module
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector
-from serving.detectors import Served
-from serving.scoring import Judged, Origin, Scoring
+from serving.following.detectors import Served
+from serving.verdicts.scoring import Judged, Origin, Scoring
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_rows
 
 ORIGIN = Origin("test", "request-1", source="press-01")

@@ -16,8 +16,8 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from serving.fast_road import END, ROAD, START, Asked, FastRoad, State
 from serving.settings import read_settings
+from serving.verdicts.fast_road import END, ROAD, START, Asked, FastRoad, State
 
 STALLED_LOOKS = 3
 """So often in a row an answer may be found as it was at the look before."""

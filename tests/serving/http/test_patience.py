@@ -5,7 +5,7 @@ import pytest
 from starlette.types import Message
 
 from serving.errors import TooSlow
-from serving.patience import LEAST_RATE, Patience
+from serving.http.patience import LEAST_RATE, Patience
 
 
 def piece(size: int, more: bool = True) -> Message:

@@ -20,15 +20,15 @@ from itertools import chain
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
-from serving.accept import accepted
 from serving.errors import WrongMediaType
 from serving.formats import EXTRA, FORMATS, Format
 from serving.formats.rows import BLOCK_BYTES
 from serving.history.record import UNKEPT
-from serving.judging import Judging
-from serving.requests import header, media_type, read_blocks
-from serving.score import kept
-from serving.scoring import Origin, Scoring
+from serving.http.accept import accepted
+from serving.http.requests import header, media_type, read_blocks
+from serving.verdicts.judging import Judging
+from serving.verdicts.score import kept
+from serving.verdicts.scoring import Origin, Scoring
 
 THREADS = 2
 """One reads while another waits for the network's own threads; more only wait for each other."""

@@ -1,4 +1,4 @@
-"""The process that follows the model: `python -m serving.follower`.
+"""The process that follows the model: `python -m serving.following.follower`.
 
 resolve → fetch → verify → score the bundle's own example → keep → move the pointer. On any failure
 the pointer stays, and `status.json` says why. One such process runs for each host and followed
@@ -22,13 +22,13 @@ import msgspec
 
 from kizashi.errors import ConfigurationError, KizashiError, RegistryUnreachable
 from kizashi.registry import DEFAULT_NAME, ModelVersion, Registry
-from serving.cache import INCOMING, Cache, Refused, Status, Versions, now
-from serving.catalogue import Catalogue
 from serving.companion import end_with_parent
-from serving.follower_lock import take_lock
+from serving.following.cache import INCOMING, Cache, Refused, Status, Versions, now
+from serving.following.catalogue import Catalogue
+from serving.following.follower_lock import take_lock
+from serving.following.sources import FolderSource, Reach, Source, Target
 from serving.logs import hidden, log_config
 from serving.settings import SQLITE, Settings, read_settings
-from serving.sources import FolderSource, Reach, Source, Target
 
 REFUSED_AGAIN_SECONDS = 30.0
 """A refused version is tried again after this time: its download may have been cut short."""
@@ -36,7 +36,10 @@ REFUSED_AGAIN_SECONDS = 30.0
 NOTES_AGAIN_SECONDS = 60.0
 """Notes need every version of the model, too much to ask for at every look."""
 
-log = logging.getLogger("serving.follower")
+MODULE = "serving.following.follower"
+"""It runs as a process of its own, where `__name__` says nothing."""
+
+log = logging.getLogger(MODULE)
 
 
 class RegistrySource:
@@ -244,7 +247,7 @@ def follow(settings: Settings) -> Follower:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until the parent is gone, or until Ctrl-C when started by hand."""
-    parser = argparse.ArgumentParser(prog="python -m serving.follower", description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
     parser.add_argument("--lock", type=int, help="a descriptor that holds the lock (for workers)")
     inherited: int | None = parser.parse_args(arguments).lock
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -271,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if store is not None:
                 log.info("the registry's file was replaced; starting again on the new one")
                 again = sys.argv[1:] if arguments is None else arguments
-                os.execv(sys.executable, [sys.executable, "-m", "serving.follower", *again])
+                os.execv(sys.executable, [sys.executable, "-m", MODULE, *again])
             store = now_there
     except KeyboardInterrupt:
         return 0

@@ -9,7 +9,7 @@ reads its weights once for all of their rows. Nobody waits for company.
 Whatever is not so is handed on, byte for byte as it came, to Uvicorn and the application, which
 judge it from the start and say what there is to say: errors in the words of a protocol, details,
 anomalies that have to be committed first. So nothing is answered here in another way than there;
-the tests hold the two side by side. `serving.connections` is what asks.
+the tests hold the two side by side. `serving.http.connections` is what asks.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ import numpy.typing as npt
 from starlette.types import Scope
 
 from serving.access import Rights
-from serving.detectors import Served
+from serving.following.detectors import Served
+from serving.http.requests import SANE_ID, new_id
 from serving.metrics.counts import Counts
-from serving.requests import SANE_ID, new_id
-from serving.score import JSON, check_origin, may_repeat
-from serving.scoring import Origin, Scoring
+from serving.verdicts.score import JSON, check_origin, may_repeat
+from serving.verdicts.scoring import Origin, Scoring
 
 PATH = "/anomaly"
 ROAD = "fast_road"

@@ -7,7 +7,7 @@ that is too slow or has hung up, it answers as a body that cannot be parsed.
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access import SAFE, path_within
-from serving.requests import read_body
+from serving.http.requests import read_body
 
 BELOW = "/api/"
 MOST_BYTES = 64 * 1024

@@ -12,7 +12,7 @@ from kizashi.errors import InvalidRow, UnusableScore
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.scoring.scorer import Rebuilt
-from serving.together import Verdict, judge
+from serving.verdicts.together import Verdict, judge
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_rows
 
 Windows = list[npt.NDArray[np.float64]]

@@ -13,10 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from kizashi.runtime.bundle import Bundle
 from serving.errors import Dialects, Problems
-from serving.logs import JsonFormatter
-from serving.metrics.counts import OTHER, Counts
-from serving.metrics.families import REJECTED, REQUESTS
-from serving.observed import (
+from serving.http.observed import (
     KEPT_PATHS,
     Observed,
     Templates,
@@ -24,6 +21,9 @@ from serving.observed import (
     routes_of,
     too_busy,
 )
+from serving.logs import JsonFormatter
+from serving.metrics.counts import OTHER, Counts
+from serving.metrics.families import REJECTED, REQUESTS
 from tests.bundles import NORMAL_ROW
 from tests.serving.conftest import MakeClient
 from tests.serving.services import samples, total

@@ -1,4 +1,4 @@
-"""Where served models come from, as the follower sees it; the registry is in `serving.follower`."""
+"""Where served models come from, as the follower sees it; it has the registry itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from kizashi.runtime.bundle import bundle_hash
-from serving.cache import Versions
+from serving.following.cache import Versions
 
 Reach = Literal["reachable", "unreachable", "not used"]
 
