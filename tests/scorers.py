@@ -16,9 +16,9 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def unfitted(kind: str) -> Scorer:
-    """A scorer of this kind; one that is made of others, of the two of the default."""
+    """A scorer of this kind; one that is made of others, as the default is."""
     if kind == JointScore.kind:
-        return JointScore([ReconstructionError(), NearestNormal()])
+        return JointScore([ReconstructionError(), NearestNormal()], rarity=True)
     return SCORERS[kind]()
 
 
