@@ -10,6 +10,7 @@ from kizashi.runtime.scoring import (
     Rebuilt,
     ReconstructionError,
     Scorer,
+    StateRarity,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -18,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 def unfitted(kind: str) -> Scorer:
     """A scorer of this kind; one that is made of others, as the default is."""
     if kind == JointScore.kind:
-        return JointScore([ReconstructionError(), NearestNormal()], rarity=True)
+        return JointScore([ReconstructionError(), NearestNormal(), StateRarity()])
     return SCORERS[kind]()
 
 

@@ -86,8 +86,11 @@ def test_every_kind_that_a_bundle_knows_has_an_option_of_its_name(
 
 def test_the_parts_of_a_scorer_are_built_each_with_its_own_settings() -> None:
     scorer = built("scorer", "joint")
-    assert [part.kind for part in scorer.parts] == ["reconstruction_error", "nearest_normal"]
-    assert scorer.rarity
+    assert [part.kind for part in scorer.parts] == [
+        "reconstruction_error",
+        "nearest_normal",
+        "state_rarity",
+    ]
     other = recipe(composed("config", "scorer.parts.1.prototypes=12")).scorer
     assert isinstance(other, JointScore)
     assert isinstance(other.parts[1], NearestNormal)

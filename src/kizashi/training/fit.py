@@ -13,7 +13,7 @@ import torch
 
 from kizashi.data.labelled import LabelledRows
 from kizashi.data.split import LEAST_WINDOWS
-from kizashi.errors import DataError
+from kizashi.errors import ConfigurationError, DataError
 from kizashi.models.autoencoder import Autoencoder
 from kizashi.runtime.bundle import Bundle, save_bundle
 from kizashi.runtime.calibration import Calibration
@@ -21,7 +21,7 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector, pieces, rebuild, scaled
 from kizashi.runtime.network import Network, NoNetwork, OnnxNetwork
 from kizashi.runtime.scaling import Scaler
-from kizashi.runtime.scoring import Scorer
+from kizashi.runtime.scoring import Rebuilt, Scorer
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
 from kizashi.runtime.windows import sliding_windows
 from kizashi.training.export import export_onnx
@@ -166,8 +166,15 @@ def fit_parts(
     model = export_onnx(trained, learned_BTF[:64])
     onnx = OnnxNetwork(model)
     every_BTF = np.concatenate([seen_BTF, held_out_BTF])
-    scorer = deepcopy(recipe.scorer).fit(rebuild(scaler, onnx, every_BTF))
+    scorer = _fitted_scorer(recipe, rebuild(scaler, onnx, every_BTF))
     return Fitted(scaler, onnx, scorer, model, learned_BTF)
+
+
+def _fitted_scorer(recipe: Recipe, seen: Rebuilt) -> Scorer:
+    scorer = deepcopy(recipe.scorer).fit(seen)
+    if not scorer.applies:
+        raise ConfigurationError(f"scorer={scorer.kind} says nothing of this data; choose another")
+    return scorer
 
 
 def _scaled_for(
@@ -211,7 +218,7 @@ def _fit_to_score(recipe: Recipe, length: int, rows_NF: FloatArray) -> Score:
         recipe = replace(recipe, trainer=replace(recipe.trainer, patience=None, progress=False))
         return fit_parts(recipe, length, rows_NF, rows_NF[:0]).score
     scaler, seen_BTF = _scaled_for(recipe, rows_NF, _windows(rows_NF, length))
-    scorer = deepcopy(recipe.scorer).fit(rebuild(scaler, NoNetwork(), seen_BTF))
+    scorer = _fitted_scorer(recipe, rebuild(scaler, NoNetwork(), seen_BTF))
     return Fitted(scaler, NoNetwork(), scorer, b"", scaled(scaler, seen_BTF)).score
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from kizashi.errors import NotCalibrated
+from kizashi.errors import ConfigurationError, NotCalibrated
 from kizashi.runtime.scaling import SCALERS, CompressedScaler
 from kizashi.runtime.scoring import (
     JointScore,
     NearestNormal,
     Rebuilt,
     ReconstructionError,
+    StateRarity,
     restore_scorer,
 )
-from kizashi.runtime.scoring.rarity import StateRarity
 
 FloatArray = npt.NDArray[np.float64]
 OFTEN = np.array([0.5, 0.3, 0.1, 0.02])
@@ -35,7 +35,8 @@ def rebuilt(scaled_BTF: FloatArray) -> Rebuilt:
 
 
 def joint(rarity: bool = True) -> JointScore:
-    return JointScore([ReconstructionError(), NearestNormal()], rarity)
+    parts = [ReconstructionError(), NearestNormal()]
+    return JointScore([*parts, StateRarity()] if rarity else parts)
 
 
 def test_a_state_adds_the_odds_against_it() -> None:
@@ -106,8 +107,7 @@ def test_beside_a_measurement_the_joint_score_is_that_without_rarity_and_stored_
     assert np.array_equal(with_it.score(new), without.score(new))
     assert with_it.score_one(new[:1]) == without.score_one(new[:1])
     assert np.array_equal(with_it.explain(new)[1], without.explain(new)[1])
-    assert "states" not in with_it.to_dict()
-    assert with_it.to_dict().keys() == without.to_dict().keys()
+    assert with_it.to_dict()["parts"].keys() == without.to_dict()["parts"].keys()
 
 
 def test_among_states_rarity_is_one_part_more() -> None:
@@ -141,15 +141,13 @@ def test_a_stored_joint_score_keeps_its_rarity() -> None:
     assert np.array_equal(restored.score(new), whole.score(new))
     assert restored.score_one(new[:1]) == whole.score_one(new[:1])
     assert np.array_equal(restored.explain(new)[1], whole.explain(new)[1])
-    assert restored.to_dict().keys() == whole.to_dict().keys()
+    assert len(restored.to_dict()["parts"]) == 3
 
 
-def test_a_joint_score_stored_before_there_was_rarity_scores_as_it_did() -> None:
-    seen, new = rebuilt(states()), rebuilt(states(100, seed=1))
-    former = joint(False).fit(seen)
-    stored = former.to_dict()
-    assert stored.keys() == {"kind", "parts", "usual"}
-    assert np.array_equal(restore_scorer(stored).score(new), former.score(new))
+def test_a_joint_score_without_a_part_that_applies_says_so() -> None:
+    measured = rebuilt(np.random.default_rng(3).normal(size=(500, 1, 4)))
+    with pytest.raises(ConfigurationError, match="state_rarity: no part applies to this data"):
+        JointScore([StateRarity()]).fit(measured)
 
 
 def test_a_second_fit_on_measurements_forgets_the_rarity() -> None:

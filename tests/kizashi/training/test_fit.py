@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from kizashi.errors import DataError, KizashiError
+from kizashi.errors import ConfigurationError, DataError, KizashiError
 from kizashi.models.dense import DenseAutoencoder
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.scaling import StandardScaler
-from kizashi.runtime.scoring import MahalanobisError, ReconstructionError, Scorer
+from kizashi.runtime.scoring import MahalanobisError, ReconstructionError, Scorer, StateRarity
 from kizashi.runtime.thresholds import ConformalThreshold
 from kizashi.training.export import export_onnx
 from kizashi.training.fit import NormalRows, Recipe, fit_bundle
@@ -101,6 +101,11 @@ def test_a_part_shorter_than_one_window_is_refused(tmp_path: Path) -> None:
     short = NormalRows(rows.train, rows.validation[:3], rows.calibration)
     with pytest.raises(DataError, match=r"^3 rows came; one window needs 4$"):
         fitted(tmp_path, window_length=4, rows=short)
+
+
+def test_a_scorer_that_says_nothing_of_the_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^scorer=state_rarity says nothing of this data"):
+        fitted(tmp_path, scorer=StateRarity())
 
 
 def test_an_export_that_differs_from_the_network_is_refused() -> None:

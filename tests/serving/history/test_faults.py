@@ -8,6 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from itertools import count as counted
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ def test_a_service_killed_under_load_has_kept_every_anomaly_that_it_answered(
                 normal(running, source)
                 if anomaly(running, request_id, source) == 200:
                     answered.append(request_id)
-        except (OSError, ValueError):  # it is dead
+        except (OSError, ValueError, HTTPException):  # it is dead
             return
 
     with service(address) as running:

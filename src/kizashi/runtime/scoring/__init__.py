@@ -11,6 +11,7 @@ from kizashi.runtime.scoring.crowd import CrowdDistance
 from kizashi.runtime.scoring.drift import DriftDistance
 from kizashi.runtime.scoring.joint import JointScore
 from kizashi.runtime.scoring.nearest import NearestNormal
+from kizashi.runtime.scoring.rarity import StateRarity
 from kizashi.runtime.scoring.residual_errors import (
     MahalanobisError,
     ReconstructionError,
@@ -29,6 +30,7 @@ __all__ = [
     "ReconstructionError",
     "Scorer",
     "StandardisedError",
+    "StateRarity",
     "restore_scorer",
 ]
 
@@ -41,6 +43,7 @@ SCORERS: dict[str, type[Scorer]] = {
         NearestNormal,
         CrowdDistance,
         DriftDistance,
+        StateRarity,
         JointScore,
     )
 }

@@ -33,7 +33,6 @@ class StateRarity(SumOfSquares):
     def __init__(self) -> None:
         self._center_F: FloatArray | None = None
         self._scale_F: FloatArray | None = None
-        self.applies = False
 
     def fit(self, seen: Rebuilt) -> Self:
         rows_NF = seen.scaled_BTF.reshape(-1, seen.scaled_BTF.shape[-1])
@@ -61,7 +60,6 @@ class StateRarity(SumOfSquares):
     def restore(cls, stored: Mapping[str, Any], any_scorer: Restore) -> Self:
         scorer = cls()
         scorer._center_F, scorer._scale_F = stored["center"], stored["scale"]
-        scorer.applies = True
         return scorer
 
     def _standardised(self, scaled_BTF: FloatArray) -> FloatArray:

@@ -45,11 +45,13 @@ class Scorer(ABC):
     """Turns windows and their reconstructions into scores, at least 0 and higher is more anomalous,
     and each sensor's share of its window's score.
 
-    `needs_network` is False for a scorer that looks at the windows alone.
+    `needs_network` is False for a scorer that looks at the windows alone. `applies` is False after
+    `fit` for one that says nothing of windows like those.
     """
 
     kind: ClassVar[str]
     needs_network: bool = True
+    applies: bool = True
 
     @abstractmethod
     def fit(self, seen: Rebuilt) -> Self:
