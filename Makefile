@@ -6,6 +6,7 @@
 HOST ?= 127.0.0.1
 PORT ?= 8000
 UI_PORT ?= 5000
+JOBS ?= 2
 # The first of these that is new enough makes the environment; PYTHON=/path/to/python names another.
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 
@@ -28,8 +29,9 @@ serve: git-checkout environment address sample ## Train on data/ when needed, th
 demo: git-checkout environment address sample ## Serve as above, to a simulated line of six presses that develop faults
 	@exec $(RUN) deploy/demo.py
 
-test: git-checkout check ## Run every check and every test
-	@$(RUN) -m pytest
+# Each file's tests stay together and in order: what they share is made once in each process.
+test: git-checkout check ## Run every check and every test, on JOBS processes (2)
+	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: environment ## Formatting, lint, types and the direction of imports
 	@.venv/bin/ruff format --check --quiet .

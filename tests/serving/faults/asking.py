@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from starlette.routing import compile_path
 
 from serving.http.requests import SANE_ID
 from tests.bundles import NORMAL_ROW
+from tests.serving.faults.tried import TRIED
 
 LONG = "long"
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "")
@@ -33,14 +33,12 @@ TIMES = 30 if PROFILE == LONG else 1
 
 INSIDE = re.compile(
     rb"Traceback|site-packages|\.py\", line|<\w[\w. ]* object at|\b0x[0-9a-f]{8,}|"
-    rb"\w+(Error|Exception|Warning)\(|\b(serving|kizashi)\.(score|formats|history|runtime)\b|"
+    rb"\w+(Error|Exception|Warning)\(|\b(serving|kizashi)\.(verdicts|http|formats|history|runtime)\b|"
     rb"sqlite3|sqlalchemy|psycopg|msgspec|pydantic\.dev|numpy\."
 )
 """What would be a piece of the program rather than an answer."""
 
 Headers = list[tuple[bytes, bytes]]
-TRIED: Counter[str] = Counter()
-"""How many inputs were sent, by what made them, for the last lines of the tests' output."""
 
 
 def examples(count: int) -> settings:
@@ -260,9 +258,3 @@ def asking(app: FastAPI, key: str | None = None, good: object = NORMAL_ROW) -> I
     finally:
         asker.close()
         history.close()
-
-
-def told() -> list[str]:
-    """What the tests' output says of the inputs."""
-    parts = ", ".join(f"{count} {how}" for how, count in sorted(TRIED.items()))
-    return [f"bad inputs tried: {sum(TRIED.values())} ({parts})"] if TRIED else []

@@ -11,7 +11,7 @@ from serving.app import create_app
 from serving.settings import Settings
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
 from tests.filling import filling_bundle
-from tests.serving.faults.asking import Asker, Sent, asking, told
+from tests.serving.faults.asking import Asker, Sent, asking
 
 SOURCE = "press-01"
 
@@ -57,8 +57,3 @@ def _asked(
         "anomaly_detector_model_id": "model-id",
     }
     return asking(create_app(Settings.model_validate(values)), good=good)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in told():
-        terminalreporter.write_line(line)

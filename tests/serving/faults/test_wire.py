@@ -12,7 +12,8 @@ import pytest
 
 from kizashi.runtime.bundle import Bundle
 from tests.bundles import NORMAL_ROW
-from tests.serving.faults.asking import INSIDE, TRIED
+from tests.serving.faults.asking import INSIDE
+from tests.serving.faults.tried import TRIED
 from tests.serving.services import Running, answer_of, running
 
 HOW = "on the wire"
