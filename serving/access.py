@@ -64,6 +64,10 @@ NOT_LOCAL = (
     f"this service has no keys, so it answers on this machine only; create one with '{CREATE}', "
     "or let everybody in with KIZASHI_ALLOW_ANONYMOUS=true"
 )
+FOREIGN_NAME = (
+    "this service has no keys, so it is asked as 'localhost' or by address, not as {}; create "
+    f"a key with '{CREATE}', or let everybody in with KIZASHI_ALLOW_ANONYMOUS=true"
+)
 ELSEWHERE = "another site sent this request; scripts of other origins have to send a key"
 
 Headers = dict[bytes, bytes]
@@ -133,9 +137,15 @@ class Rights:
 
     def _check_anonymous(self, scope: Scope, headers: Headers) -> None:
         """Without keys whoever reaches the service may ask, which a browser on this machine does
-        for any site: only its own page, and programs, are let in."""
-        if not self.allow_anonymous and not _local(scope.get("server")):
-            raise Unauthenticated(NOT_LOCAL)
+        for any site: only its own page, and programs, are let in. A site whose name was turned
+        into this machine's address looks like its own page, and is known by that name."""
+        if not self.allow_anonymous:
+            server = scope.get("server")
+            if not _local(server):
+                raise Unauthenticated(NOT_LOCAL)
+            host = headers.get(b"host", b"")
+            if not _named_locally(host) and (server is None or host != server[0].encode()):
+                raise Forbidden(FOREIGN_NAME.format(repr(host[:60].decode("latin-1"))))
         if scope["method"] not in SAFE:
             origin = headers.get(b"origin", b"").decode("latin-1")
             if "*" not in self.origins and origin not in self.origins:
@@ -260,6 +270,24 @@ def _local(server: tuple[str, int | None] | None) -> bool:
     """Whether the address that was connected to is one of this machine alone; what is no address,
     as a socket file, is."""
     return server is None or loopback(server[0])
+
+
+@lru_cache(maxsize=64)
+def _named_locally(host: bytes) -> bool:
+    """Whether a Host header names this machine in a way that no other site can: by an address or as
+    localhost (RFC 6761, section 6.3). Where there is none, no browser asks."""
+    name = host.decode("latin-1").lower()
+    if name.startswith("["):
+        name = name[1:].partition("]")[0]
+    elif name.count(":") == 1:
+        name = name.partition(":")[0]
+    if name in ("", "localhost") or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import Request as Ask
@@ -320,13 +321,42 @@ def test_a_service_without_keys_answers_other_machines_only_when_told_to(
             scope["server"] = (server, 8000)
             await app(scope, receive, send)
 
-        return int(TestClient(at).post("/anomaly", json=ROW).status_code)
+        client = TestClient(at, base_url="http://localhost:8000")
+        return int(client.post("/anomaly", json=ROW).status_code)
 
     closed = make_app(press_line.folder)
     assert [status(closed, host) for host in ("127.0.0.1", "::1", "::ffff:127.0.0.1")] == [200] * 3
     assert [status(closed, host) for host in ("192.0.2.7", "2001:db8::7")] == [401] * 2
     opened = make_app(press_line.folder, allow_anonymous=True)
     assert status(opened, "192.0.2.7") == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/api/alarms", "/anomaly"])
+@pytest.mark.parametrize(
+    ("host", "let_in"),
+    [
+        ("localhost", True),
+        ("LOCALHOST:8000", True),
+        ("kizashi.localhost:8000", True),
+        ("127.0.0.1:8000", True),
+        ("[::1]:8000", True),
+        ("192.0.2.7", True),  # how a proxy on this machine may be reached
+        ("evil.example", False),
+        ("evil.example:8000", False),
+        ("localhost.evil.example", False),
+        ("127.0.0.1.evil.example:8000", False),
+    ],
+)
+def test_a_site_with_a_name_that_leads_here_is_no_page_of_a_service_without_keys(
+    press_line: Bundle, make_client: MakeClient, path: str, host: str, let_in: bool
+) -> None:
+    def status(**settings: object) -> int:
+        client = make_client(press_line.folder, database_url="none", **settings)
+        ask = client.get if path != "/anomaly" else partial(client.post, json=ROW)
+        return int(ask(path, headers={"Host": host, "Origin": f"http://{host}"}).status_code)
+
+    assert (status() == 403) is not let_in
+    assert status(allow_anonymous=True) != 403
 
 
 def test_letting_everybody_in_opens_nothing_where_there_are_keys(
