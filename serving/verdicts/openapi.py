@@ -23,6 +23,7 @@ REASONS = {
     404: "A source, or an alarm, that the history does not know",
     406: "An answer in none of the formats that `Accept` names",
     409: "An action that the state of the alarm does not allow",
+    408: "A body that did not come in time",
     413: "More bytes than are read",
     415: "A media type that is not read here",
     429: "More requests in a minute than the key may send",
@@ -202,7 +203,7 @@ _NAMED = {
     "/anomaly",
     summary="Score one row or window",
     response_model=Verdict | FullVerdict,
-    responses={200: {"headers": _NAMED}, **problems(400, 413, 415, 422, 500, 503)},
+    responses={200: {"headers": _NAMED}, **problems(400, 408, 413, 415, 422, 500, 503)},
 )
 def score(
     body: ScoreBody,
@@ -237,7 +238,7 @@ def score(
                 **BINARY,
             },
         },
-        **problems(400, 406, 413, 415, 422, 500, 503, 507),
+        **problems(400, 406, 408, 413, 415, 422, 500, 503, 507),
     },
     openapi_extra={
         "requestBody": {
@@ -303,7 +304,7 @@ def _read(operation: dict[str, Any]) -> None:
     """Declare what is answered to a body that cannot be read, written as its other errors are."""
     responses = operation["responses"]
     if "requestBody" in operation and "422" in responses:
-        for code in (400, 413):
+        for code in (400, 408, 413):
             content = copy.deepcopy(responses["422"]["content"])
             known = {"description": REASONS[code], "content": content}
             responses.setdefault(str(code), known)

@@ -14,6 +14,7 @@ REASONS = {
     401: "No key, or one that is not known",
     403: "A key without the right to this",
     404: "A model or version that is not served here",
+    408: "A body that did not come in time",
     413: "More bytes than are read",
     415: "A media type that is not read here",
     429: "Too many requests; Retry-After says when to come back",

@@ -88,7 +88,7 @@ router = APIRouter(tags=["Azure Anomaly Detector v1.1"])
     response_model=DetectLastAnswer,
     responses={
         200: {"headers": NAMED},
-        **failures(DetectorError, 400, 401, 403, 404, 413, 415, 429, 500, 503),
+        **failures(DetectorError, 400, 401, 403, 404, 408, 413, 415, 429, 500, 503),
     },
 )
 def detect_last(model: str, body: DetectLastBody) -> None:

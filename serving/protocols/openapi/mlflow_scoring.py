@@ -106,7 +106,7 @@ async def mlflow() -> str:
     response_model=Predictions,
     responses={
         200: {"headers": NAMED},
-        **failures(ScoringError, 400, 401, 403, 413, 415, 429, 500, 503),
+        **failures(ScoringError, 400, 401, 403, 408, 413, 415, 429, 500, 503),
     },
     openapi_extra={
         "requestBody": {

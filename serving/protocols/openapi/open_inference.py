@@ -128,7 +128,7 @@ _INFER: dict[str, Any] = {
     "response_model": InferAnswer,
     "responses": {
         200: {"headers": NAMED, "content": BINARY},
-        **failures(InferenceError, 400, 413, 415),
+        **failures(InferenceError, 400, 408, 413, 415),
         **_MODEL_FAILS,
     },
     "openapi_extra": {"requestBody": {"content": BINARY}},
