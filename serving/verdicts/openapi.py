@@ -39,7 +39,7 @@ SECURITY_SCHEMES = {
 PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
 CSV_ROWS = "timestamp,vibration,current,sound\n2026-01-31T08:00:00+09:00,1.2,0.9,1.1\n"
 NDJSON_ROWS = '[1.2,0.9,1.1]\n{"vibration":1,"current":2,"sound":3}\n'
-NDJSON_VERDICT = '{"score":0.6989,"status":"normal"}\n'
+NDJSON_VERDICT = '{"score":0.7162,"status":"normal"}\n'
 BINARY: dict[str, Any] = {
     kind: {"schema": {"type": "string", "format": "binary"}}
     for kind in ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
