@@ -1,8 +1,10 @@
 """The fast road beside the application: `access_log` has every request pass all layers."""
 
+import gc
 import json
 import socket
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.client import parse_headers
@@ -401,6 +403,15 @@ def test_a_head_that_is_too_long_for_the_road_is_not_kept(
     with listening(app) as service:
         assert asked(service, request(x_long="x" * LONGEST_HEAD))[0] == 200
     assert app.state.fast_road._heads == {}
+
+
+def test_a_connection_that_ended_is_forgotten_at_once(press_line: Bundle, listen: Listen) -> None:
+    service = listen(press_line.folder)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(request())
+        assert answer_of(connection)[0] == 200
+        (served,) = [weakref.ref(one) for one in service.connections]
+    wait_until(lambda: gc.collect() >= 0 and served() is None)
 
 
 def test_each_request_and_each_verdict_counts_once_by_either_road(
