@@ -105,6 +105,7 @@ class Connection(HttpToolsProtocol):
     def answer(self, lines: bytes, body: bytes) -> None:
         """The fast road's answer: 200 with these lines of a head."""
         self._asked, self._held = None, b""
+        self._silent = None  # it asked, although Uvicorn knows of no request
         always = [b"%b: %b\r\n" % pair for pair in self.server_state.default_headers]
         self.transport.write(b"".join((STATUS_LINE[200], *always, lines, body)))
         self.on_response_complete()

@@ -414,6 +414,26 @@ def test_a_connection_that_ended_is_forgotten_at_once(press_line: Bundle, listen
     wait_until(lambda: gc.collect() >= 0 and served() is None)
 
 
+def test_who_was_answered_between_two_looks_is_not_taken_for_silent(
+    press_line: Bundle, listen: Listen
+) -> None:
+    service = listen(press_line.folder)
+    sent = request()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        wait_until(lambda: len(service.connections) == 1)
+        (served,) = service.connections  # was looked at as it came
+        connection.sendall(sent)
+        assert answer_of(connection)[0] == 200
+
+        def look_amid_a_head() -> None:
+            served.data_received(sent[:10])
+            served._look()
+
+        service.call(look_amid_a_head)
+        connection.sendall(sent[10:])
+        assert answer_of(connection)[0] == 200
+
+
 def test_each_request_and_each_verdict_counts_once_by_either_road(
     press_line: Bundle, make_app: Callable[..., FastAPI]
 ) -> None:
