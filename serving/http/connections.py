@@ -44,6 +44,7 @@ class Connection(HttpToolsProtocol):
         """What came of a request that may take the fast road, as it came."""
         self._asked: Asked | None = None
         self._rest: asyncio.TimerHandle | None = None
+        self._next_look: asyncio.TimerHandle | None = None
         self._silent: tuple[RequestResponseCycle | None] | None = None
         self._buffered = 0
         self._stalled = 0
@@ -55,6 +56,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._take_back()
+        if self._next_look is not None:  # it would keep all of this in memory until then
+            self._next_look.cancel()
+            self._next_look = None
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -101,6 +105,7 @@ class Connection(HttpToolsProtocol):
     def answer(self, lines: bytes, body: bytes) -> None:
         """The fast road's answer: 200 with these lines of a head."""
         self._asked, self._held = None, b""
+        self._silent = None  # it asked, although Uvicorn knows of no request
         always = [b"%b: %b\r\n" % pair for pair in self.server_state.default_headers]
         self.transport.write(b"".join((STATUS_LINE[200], *always, lines, body)))
         self.on_response_complete()
@@ -142,7 +147,7 @@ class Connection(HttpToolsProtocol):
         elif self._takes_nothing():
             self.transport.abort()
         else:
-            self.loop.call_later(_seconds(), self._look)
+            self._next_look = self.loop.call_later(_seconds(), self._look)
 
     def _awaits_head(self) -> tuple[RequestResponseCycle | None] | None:
         """The request before the one whose head is not whole yet; None while none is awaited."""

@@ -48,6 +48,7 @@ SLOW = frozenset(
         b"origin",  # browsers, which are told apart from programs
         b"sec-fetch-site",
         b"expect",  # more than one answer
+        b"proxy-connection",  # which the parser takes for Connection
         b"upgrade",
         b"transfer-encoding",  # bodies whose end has to be found
     }
@@ -126,7 +127,9 @@ class FastRoad:
         try:
             return self._heads[head]
         except KeyError:
-            found = read_head(head) if len(head) <= LONGEST_HEAD else None
+            if len(head) > LONGEST_HEAD:  # not worth the memory either
+                return None
+            found = read_head(head)
             if found is not None and found.length > self.longest:
                 found = None
             if len(self._heads) >= KEPT_HEADS:

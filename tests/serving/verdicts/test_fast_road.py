@@ -1,8 +1,10 @@
 """The fast road beside the application: `access_log` has every request pass all layers."""
 
+import gc
 import json
 import socket
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http.client import parse_headers
@@ -20,7 +22,7 @@ from serving.history.record import Row
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from serving.metrics.families import REQUESTS, VERDICTS
-from serving.verdicts.fast_road import KEPT_HEADS
+from serving.verdicts.fast_road import KEPT_HEADS, LONGEST_HEAD
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
 from tests.serving.services import Listening, answer_of, listening, wait_until
 
@@ -161,6 +163,7 @@ POST = b"POST /anomaly HTTP/1.1\r\n"
         b"POST /anomaly HTTP/1.0\r\n" + NAMED + LENGTH + b"\r\n" + CONTENT,
         POST + NAMED + LENGTH + b"Connection: close\r\n\r\n" + CONTENT,
         POST + NAMED + LENGTH + b"Connection: Keep-Alive\r\n\r\n" + CONTENT,
+        POST + NAMED + LENGTH + b"Proxy-Connection: close\r\n\r\n" + CONTENT,
         POST + NAMED + LENGTH + LENGTH + b"\r\n" + CONTENT,
         POST + NAMED + LENGTH + b"Content-Type: text/plain\r\n\r\n" + CONTENT,
         POST + NAMED + b"Content-Length: +27\r\n\r\n" + CONTENT,
@@ -391,6 +394,44 @@ def test_of_many_different_heads_only_some_are_kept(
             status, headers, _ = answer_of(connection)
             assert (status, headers["x-request-id"]) == (200, str(place))
     assert 1 <= len(app.state.fast_road._heads) <= KEPT_HEADS
+
+
+def test_a_head_that_is_too_long_for_the_road_is_not_kept(
+    press_line: Bundle, make_app: Callable[..., FastAPI]
+) -> None:
+    app = make_app(press_line.folder, database_url="none")
+    with listening(app) as service:
+        assert asked(service, request(x_long="x" * LONGEST_HEAD))[0] == 200
+    assert app.state.fast_road._heads == {}
+
+
+def test_a_connection_that_ended_is_forgotten_at_once(press_line: Bundle, listen: Listen) -> None:
+    service = listen(press_line.folder)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        connection.sendall(request())
+        assert answer_of(connection)[0] == 200
+        (served,) = [weakref.ref(one) for one in service.connections]
+    wait_until(lambda: gc.collect() >= 0 and served() is None)
+
+
+def test_who_was_answered_between_two_looks_is_not_taken_for_silent(
+    press_line: Bundle, listen: Listen
+) -> None:
+    service = listen(press_line.folder)
+    sent = request()
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        wait_until(lambda: len(service.connections) == 1)
+        (served,) = service.connections  # was looked at as it came
+        connection.sendall(sent)
+        assert answer_of(connection)[0] == 200
+
+        def look_amid_a_head() -> None:
+            served.data_received(sent[:10])
+            served._look()
+
+        service.call(look_amid_a_head)
+        connection.sendall(sent[10:])
+        assert answer_of(connection)[0] == 200
 
 
 def test_each_request_and_each_verdict_counts_once_by_either_road(
