@@ -99,7 +99,9 @@ class Server:
     def _ready(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.place.port), timeout=5) as line:
-                request = f"GET {self.peer.ready} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+                request = (
+                    f"GET {self.peer.ready} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                )
                 line.sendall(f"{request}\r\n".encode())
                 return line.recv(16)[9:12] == b"200"
         except OSError:

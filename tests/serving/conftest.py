@@ -1,7 +1,6 @@
 """The service over small real bundles."""
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,6 @@ from serving.settings import Settings
 from tests.bundles import press_line_bundle
 
 MakeClient = Callable[..., TestClient]
-HISTORY_THREADS = {"history", "upkeep"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_thread_outlives_its_module() -> Iterator[None]:
-    """Alembic keeps what it runs in globals, and so does the MLflow that some tests use in this
-    process: a history that is still being made would migrate a registry that is being made."""
-    yield
-    for thread in threading.enumerate():
-        if thread.name in HISTORY_THREADS:
-            thread.join(30)
 
 
 @pytest.fixture

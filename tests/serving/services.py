@@ -74,8 +74,15 @@ class Running(NamedTuple):
         return [
             pid
             for pid in map(int, children.read_text().split())
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"spawn_main" in _command_line(pid)
         ]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:  # it has ended since
+        return b""
 
 
 def samples(text: str) -> Samples:

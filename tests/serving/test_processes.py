@@ -26,8 +26,8 @@ from tests.serving.services import (
 
 BODY = json.dumps({"values": NORMAL_ROW}).encode()
 HEAD = (
-    b"POST /anomaly HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-    b"\r\n"
+    b"POST /anomaly HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n"
 ) % len(BODY)
 PATIENCE = 1.0
 
@@ -189,7 +189,7 @@ def test_sigterm_answers_what_is_under_way_and_takes_nothing_new(
         batch = service.connect()
         rows = json.dumps({"instances": [NORMAL_ROW] * 200_000}).encode()
         batch.sendall(
-            b"POST /anomaly/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"POST /anomaly/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: %d\r\n\r\n" % len(rows)
         )
         batch.sendall(rows)

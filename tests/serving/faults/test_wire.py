@@ -19,7 +19,7 @@ from tests.serving.services import Running, answer_of, running
 HOW = "on the wire"
 PATIENCE = 2.0
 BODY = json.dumps({"values": NORMAL_ROW}).encode()
-ROAD = b"POST /anomaly HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+ROAD = b"POST /anomaly HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 GOOD = ROAD + b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 HUNDRED_MEGABYTES = 100 * 1024 * 1024
 
@@ -57,7 +57,7 @@ def said(service: Running, sent: bytes) -> tuple[int, bytes]:
 
 
 def post(path: bytes, body: bytes, *headers: bytes) -> bytes:
-    lines = [b"POST %b HTTP/1.1" % path, b"Host: x", *headers]
+    lines = [b"POST %b HTTP/1.1" % path, b"Host: localhost", *headers]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
 
 
@@ -70,19 +70,19 @@ def post(path: bytes, body: bytes, *headers: bytes) -> bytes:
         b"GET\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET  /  HTTP/1.1\r\n\r\n",
-        b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"get / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
         b"GET / HTTP/1.1\r\n: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
-        b"GET / HTTP/1.1\nHost: x\n\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: a\rX-Evil: 1\r\n\r\n",
-        b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /%0d%0aX-Evil:1 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET http://elsewhere.example/ HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"CONNECT elsewhere.example:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n folded\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: localhost\n\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: a\0b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: a\rX-Evil: 1\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /%0d%0aX-Evil:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET http://elsewhere.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"CONNECT elsewhere.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         (
-            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         ),
         ROAD + b"Content-Length: -5\r\n\r\n",
@@ -107,10 +107,10 @@ def test_what_is_no_good_http_is_refused(service: Running, sent: bytes) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
-        b"GET /model?" + b"a=b&" * 15_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
+        b"GET /model?" + b"a=b&" * 15_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
     ids=["path", "header", "headers", "query"],
 )
@@ -136,7 +136,7 @@ def test_a_hundred_megabytes_in_chunks_are_not_all_read(service: Running, path: 
     TRIED[HOW] += 1
     chunk = b"10000\r\n" + b" " * 65_536 + b"\r\n"
     head = (
-        b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n" % path
     )
     before = resident(service)

@@ -143,7 +143,7 @@ def test_a_reader_of_events_does_not_keep_a_service_from_ending(
 ) -> None:
     with service(f"sqlite:///{tmp_path}/history.db") as running:
         with running.connect() as reader:
-            reader.sendall(b"GET /api/events HTTP/1.1\r\nHost: here\r\n\r\n")
+            reader.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             told = b""
             while b"event: hello" not in told:
                 told += reader.recv(4096)
