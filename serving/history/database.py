@@ -9,14 +9,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from kizashi.errors import ConfigurationError
 from serving.errors import HistoryUnavailable
-from serving.history.tables import REVISION, VERSION_TABLE
+from serving.history.migrate import bring_up_to_date, revision_of
+from serving.history.tables import REVISION
 
 LOCK = 0x6B697A61
 """PostgreSQL's advisory lock around what changes: ids then appear in the order of commits, so that
@@ -134,7 +135,10 @@ class Database:
             if self._engine is None:
                 self._engine = self._make()
             if not self._current:
-                self._bring_up_to_date(self._engine)
+                with self._engine.connect() as connection:
+                    current = revision_of(connection) == REVISION
+                if not current:
+                    bring_up_to_date(self._engine)
                 self._current = True
             return self._engine
 
@@ -166,12 +170,6 @@ class Database:
             **pool,
         )
 
-    def _bring_up_to_date(self, engine: Engine) -> None:
-        if _revision(engine) != REVISION:
-            from serving.history.migrate import migrate  # Alembic takes a moment to import
-
-            migrate(engine)
-
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where this module says so
@@ -184,20 +182,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "journal_size_limit=67108864",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _revision(engine: Engine) -> str | None:
-    """Which revision the tables have; None before the first."""
-    with engine.connect() as connection:
-        try:
-            found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise
-            return None  # no such table
-        finally:
-            connection.rollback()
-    return None if found is None else str(found)
 
 
 def insert_rows(

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy Core sees them; `migrations/` makes them.
+"""The tables, as SQLAlchemy Core sees them; `migrations/` brings those of older versions here.
 
 Times are whole microseconds since 1970 in UTC: they sort, subtract and compare alike in SQLite and
 PostgreSQL. Lists are JSON text, sensors in the order of their model's `sensors`.
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     String,
     Table,
@@ -21,9 +22,8 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0003"
-"""The newest revision that this version of the service knows."""
-VERSION_TABLE = "kizashi_history"
+REVISION = "0005"
+"""What these tables are, and where the scripts in `migrations/` lead to."""
 
 ANOMALY, MISSING, OUT_OF_RANGE, STUCK, LATE, ARRIVAL = (1 << bit for bit in range(6))
 """Bits of `verdicts.flags`. LATE: the source had sent newer rows long before. ARRIVAL: the time is
@@ -39,6 +39,14 @@ IS_ANOMALY = "(flags & 1) = 1"
 """A condition has to be written as its partial index is, to be found by it."""
 
 metadata = MetaData()
+
+revisions = Table(
+    "kizashi_history",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="kizashi_history_pkc"),
+)
+"""At which revision a database is: one row, as Alembic wants it."""
 
 # SQLite counts rows itself only where the key is called INTEGER.
 Identity = BigInteger().with_variant(Integer, "sqlite")

@@ -20,7 +20,6 @@ from mlflow import MlflowClient
 
 from kizashi.registry import Registry
 from serving.following.cache import Cache
-from serving.history import migrate
 from serving.settings import Settings
 from tests.bundles import NORMAL_ROW, press_line_bundle
 
@@ -49,9 +48,7 @@ class Store(NamedTuple):
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("store")
     registry = Registry(f"sqlite:///{folder}/mlflow.db")
-    # Alembic keeps what it runs in globals, and histories of earlier tests may still be made.
-    with migrate._ONE_AT_A_TIME:
-        client = MlflowClient(registry.uri, registry.uri)
+    client = MlflowClient(registry.uri, registry.uri)
     client.create_registered_model("kizashi")
     for seed in range(3):
         bundle = press_line_bundle(folder / f"bundle-{seed}", seed=seed)

@@ -3,7 +3,7 @@
 from alembic import context
 from alembic.ddl.sqlite import SQLiteImpl
 
-from serving.history.tables import VERSION_TABLE, metadata
+from serving.history.tables import metadata, revisions
 
 # The transaction is the caller's, and SQLite can do DDL inside one.
 SQLiteImpl.transactional_ddl = True
@@ -11,6 +11,6 @@ SQLiteImpl.transactional_ddl = True
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    version_table=VERSION_TABLE,
+    version_table=revisions.name,
 )
 context.run_migrations()

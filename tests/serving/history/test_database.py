@@ -1,16 +1,20 @@
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, NullPool, create_engine, inspect, select, text
 
 from kizashi.errors import ConfigurationError
 from serving.__main__ import main
 from serving.errors import HistoryUnavailable
 from serving.history.database import Database, database_url
-from serving.history.tables import VERSION_TABLE, metadata
+from serving.history.migrate import FOLDER, migrate, revision_of
+from serving.history.tables import REVISION, metadata, revisions, sources
 from tests.serving.history.conftest import count
 
 
@@ -63,23 +67,105 @@ def test_processes_that_start_together_make_the_tables_once(
         assert list(threads.map(use, databases)) == [0] * 6
 
 
-def test_migrated_tables_are_the_ones_that_the_code_knows(database: Database) -> None:
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+def test_tables_of_an_older_service_become_those_of_a_new_database(
+    database: Database,
+    address: str,
+    open_database: Callable[[str], Database],
+    revision: str,
+) -> None:
+    new = _shape(database)
+    with _emptied(database) as connection:
+        migrate(connection, revision)
+        assert revision_of(connection) == revision
+        connection.execute(text(A_SOURCE), {"name": "press-1"})
+    older = open_database(address)
+    assert _shape(older) == new
+    with older.read() as connection:
+        assert revision_of(connection) == REVISION
+        assert connection.execute(select(sources.c.name)).scalar_one() == "press-1"
+
+
+def test_nothing_is_left_to_migrate_in_a_new_database(database: Database) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
     with database.read() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
-        )
+        options = {"version_table": revisions.name, "compare_type": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert context.get_current_revision() == ScriptDirectory(FOLDER).get_current_head()
         differences = compare_metadata(context, metadata)
-    assert [one for one in differences if VERSION_TABLE not in str(one)] == []
+    assert [one for one in differences if revisions.name not in str(one)] == []
+
+
+def test_only_older_tables_need_alembic(address: str) -> None:
+    opened = f"""if True:
+        import sys
+        from pathlib import Path
+        from serving.history.database import Database, database_url
+        for _ in range(2):
+            with Database(database_url({address!r}, Path())).read():
+                assert "alembic" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", opened], check=True)
+
+
+A_SOURCE = """
+    INSERT INTO sources (name, first_time, newest, arrived, on_time, warm_until, rows, interval)
+    VALUES (:name, 1, 1, 1, 1, 0, 0, 0.0)
+"""
+
+
+@contextmanager
+def _emptied(database: Database) -> Iterator[Connection]:
+    """A transaction on the same database, without any table."""
+    engine = create_engine(database.url, poolclass=NullPool)
+    with engine.begin() as connection:
+        metadata.drop_all(connection)
+        revisions.drop(connection)
+        yield connection
+
+
+def _shape(database: Database) -> dict[str, Any]:
+    """All that a database tells of its tables, but for the order of their columns."""
+    with database.read() as connection:
+        told = inspect(connection)
+        return {
+            name: {
+                "columns": sorted(
+                    (one["name"], str(one["type"]), one["nullable"], str(one["default"]))
+                    for one in told.get_columns(name)
+                ),
+                "key": told.get_pk_constraint(name),
+                "indexes": sorted(map(_index, told.get_indexes(name))),
+                "unique": sorted(told.get_unique_constraints(name), key=str),
+                "foreign": sorted(told.get_foreign_keys(name), key=str),
+                "options": _options(connection, name),
+            }
+            for name in told.get_table_names()
+        }
+
+
+def _index(told: Mapping[str, Any]) -> tuple[str, ...]:
+    where = {name: str(value) for name, value in told.get("dialect_options", {}).items()}
+    return (str(told["name"]), str(told["column_names"]), str(told["unique"]), str(where))
+
+
+def _options(connection: Connection, table: str) -> set[str]:
+    """What SQLAlchemy does not tell of SQLite's tables."""
+    if connection.dialect.name != "sqlite":
+        return set()
+    query = text("SELECT sql FROM sqlite_master WHERE name = :name")
+    made = str(connection.execute(query, {"name": table}).scalar())
+    return {word for word in ("AUTOINCREMENT", "WITHOUT ROWID") if word in made}
 
 
 def test_tables_of_a_newer_service_are_left_alone(
     address: str, open_database: Callable[[str], Database]
 ) -> None:
     with open_database(address).write() as connection:
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        connection.execute(text(f"UPDATE {revisions.name} SET version_num = '9999'"))
     with (
         pytest.raises(HistoryUnavailable, match="revision 9999, which a newer version"),
         open_database(address).read(),
