@@ -177,7 +177,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # a commit survives the machine, not only the process
         "foreign_keys=ON",
-        "cache_size=-16000",
+        "cache_size=-8000",
         "temp_store=MEMORY",
         "journal_size_limit=67108864",
     ):

@@ -47,3 +47,16 @@ class Kizashi(Peer):
 
     def headers(self, place: Place) -> dict[str, str]:
         return {"X-API-Key": (place.folder / KEY).read_text()}
+
+
+class KizashiWithoutHistory(Kizashi):
+    """What it costs when no verdict is kept: the difference is the history's share."""
+
+    name = "kizashi_without_history"
+    what = (
+        "the same service without a history, `KIZASHI_DATABASE_URL=none`",
+        "履歴を残さない同じサービス（`KIZASHI_DATABASE_URL=none`）",
+    )
+
+    def variables(self, place: Place) -> dict[str, str]:
+        return {**super().variables(place), "KIZASHI_DATABASE_URL": "none"}

@@ -18,6 +18,7 @@ from kizashi.errors import ConfigurationError
 from pipelines.command import CONF
 
 ROOT = Path(__file__).parents[3]
+OURS = ("kizashi", "kizashi_without_history")
 MEASURES = ["requests", "starts", "batches", "stream", "swap", "workers"]
 
 
@@ -58,7 +59,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("bench")
     readme = folder / "README.ja.md"
     readme.write_text("a\n<!-- bench.serving -->\nold\n<!-- /bench.serving -->\nb\n")
-    done = run(folder, "peers=[bare_asgi,mlserver]", f"readme.ja={readme}")
+    done = run(folder, "peers=[kizashi_without_history,bare_asgi,mlserver]", f"readme.ja={readme}")
     assert done.returncode == 0, done.stderr
     return Ran(folder, done.stdout)
 
@@ -72,7 +73,7 @@ def test_every_measure_has_figures_and_a_section(ran: Ran) -> None:
 
 def test_servers_are_driven_and_counted(ran: Ran) -> None:
     requests, cpu = ran.figure("requests", "requests"), ran.figure("requests", "cpu_us")
-    assert set(requests.index) == set(cpu.index) == {"kizashi", "bare_asgi"}
+    assert set(requests.index) == set(cpu.index) == {*OURS, "bare_asgi"}
     assert requests.min() > 10 and 0 < cpu["bare_asgi"] < cpu["kizashi"]
     assert ran.figure("requests", "failures").sum() == 0
     assert 20 < ran.figure("requests", "worker_mib")["kizashi"] < 1000
@@ -113,7 +114,7 @@ def test_a_readme_quotes_the_table_in_its_language(ran: Ran) -> None:
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ("peers=[nginx]", "peers has 'nginx'; there are: kizashi, bare_asgi"),
+        ("peers=[nginx]", "peers has 'nginx'; there are: kizashi, kizashi_without_history"),
         ("sensors=0", "sensors is 0"),
         ("seconds=0", "seconds is 0"),
     ],
