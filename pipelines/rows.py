@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kizashi.data.labelled import LabelledRows
-from kizashi.data.load import FAULT, LABEL
+from kizashi.data.load import FAULT, LABEL, read_parquet
 from kizashi.errors import DataError
 from kizashi.evaluation.labelled_scores import LABELLED_SCORES, labelled_scores
 from kizashi.evaluation.report import Evaluation, evaluate
@@ -18,14 +18,14 @@ from pipelines.stages import StageFiles, existing
 
 def part_rows(files: StageFiles, name: str) -> npt.NDArray[np.float64]:
     """One part of the split as readings, shape (N, F)."""
-    return readings(pd.read_parquet(existing(files.part(name))), files.contract())
+    return readings(read_parquet(existing(files.part(name))), files.contract())
 
 
 def labelled_part(files: StageFiles) -> LabelledRows | None:
     """The validated labelled rows, None where there are none."""
     if not files.labelled.exists():
         return None
-    return labelled_rows(pd.read_parquet(files.labelled), files.contract())
+    return labelled_rows(read_parquet(files.labelled), files.contract())
 
 
 def readings(frame: pd.DataFrame, contract: DataContract) -> npt.NDArray[np.float64]:

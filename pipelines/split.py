@@ -3,9 +3,9 @@
 python -m pipelines.split [split=chronological] [split.train=0.6]
 """
 
-import pandas as pd
 from omegaconf import DictConfig
 
+from kizashi.data.load import read_parquet
 from pipelines.command import artifacts, build, command, settings_of
 from pipelines.stages import SETTINGS, StageFiles, existing, write_json
 
@@ -14,7 +14,7 @@ from pipelines.stages import SETTINGS, StageFiles, existing, write_json
 def main(config: DictConfig) -> None:
     files = StageFiles(artifacts(config))
     parts = build(config.split)(
-        pd.read_parquet(existing(files.normal)), files.contract().window_length
+        read_parquet(existing(files.normal)), files.contract().window_length
     )
     files.split.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from kizashi.data.labelled import LabelledRows
+from kizashi.data.load import read_parquet
 from kizashi.evaluation.report import numbers
 from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.bundle import Bundle
@@ -57,7 +57,7 @@ def main(config: DictConfig) -> None:
 
     with start_run(tracking) as run:
         run.parameters(_described(config))
-        run.dataset(pd.read_parquet(inputs.part("train")), inputs.report(), "training")
+        run.dataset(read_parquet(inputs.part("train")), inputs.report(), "training")
 
         def report(epoch: int, epoch_losses: Mapping[str, float]) -> None:
             for name, value in epoch_losses.items():

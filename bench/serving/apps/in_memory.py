@@ -45,7 +45,7 @@ def from_arrow(body: bytes) -> FloatArray:
 
 def from_parquet(body: bytes) -> FloatArray:
     """On one thread, copied into rows."""
-    table = pyarrow.parquet.read_table(io.BytesIO(body), use_threads=False)
+    table = pyarrow.parquet.read_table(pa.BufferReader(body), use_threads=False)
     return np.column_stack([column.to_numpy() for column in table.columns])
 
 

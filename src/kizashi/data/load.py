@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from kizashi.data.cells import blank, numbers, times
 from kizashi.errors import ConfigurationError, DataError
@@ -196,9 +197,19 @@ def _without_blank_end(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     return frame.head(last)
 
 
+def read_parquet(path: Path) -> pd.DataFrame:
+    """The table as it was written; raises pyarrow's errors, which are OSErrors and ValueErrors.
+
+    Opened by Arrow: pandas hands it a file of Python's, which Arrow's threads may still hold when
+    the interpreter ends, and then the process aborts or hangs (apache/arrow#34314, #50482).
+    """
+    table: pd.DataFrame = pq.read_table(path).to_pandas()
+    return table
+
+
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        frame = pd.read_parquet(path)
+        frame = read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         reason = str(error).splitlines()[0]
         raise DataError(f"data file '{path}' cannot be read as Parquet: {reason}") from None
