@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from bench.serving.peers.peer import IMPORTS, Peer, Place
+from bench.serving.peers.peer import IMPORTS, ROOT, Peer, Place
 
 KEYS, KEY = "keys.json", "key.txt"
 
@@ -34,8 +34,10 @@ class Kizashi(Peer):
         }
 
     def prepare(self, place: Place) -> None:
-        """Make the key that requests come with, once."""
+        """Compile the code, as the container's is, and make the key that requests come with; once."""
         if not (place.folder / KEY).exists():
+            code = [ROOT / "src", ROOT / "serving"]
+            subprocess.run([place.python, "-m", "compileall", "-q", *code], check=True)
             made = subprocess.run(
                 [place.python, "-m", "serving.keys", "create", "--name=bench", "--scope=score"],
                 env={**os.environ, **self.variables(place)},
