@@ -34,7 +34,7 @@ class Kizashi(Peer):
         }
 
     def prepare(self, place: Place) -> None:
-        """Compile the code, as the container's is, and make the key that requests come with; once."""
+        """Compile the code, as the container's is, and make the key of the requests; once."""
         if not (place.folder / KEY).exists():
             code = [ROOT / "src", ROOT / "serving"]
             subprocess.run([place.python, "-m", "compileall", "-q", *code], check=True)
