@@ -33,6 +33,9 @@ ROOM_SECONDS = 2.0
 """Rows of batches come faster than they are written: the thread that judges a batch waits for room,
 so long at a time, while the writer gets on."""
 GROUP = 2000
+ENOUGH = 1000
+"""Normal rows for which the writer does not wait any longer: by then they share a commit's cost
+well enough, and more of them would only take memory."""
 RETRY_SECONDS = 1.0
 CLOSE_SECONDS = 8.0
 
@@ -80,7 +83,7 @@ class Writer:
             self.dropped += len(record.score_N) if isinstance(record, Batch) else 1
             return
         self._queue.append(record)
-        if soon:
+        if soon or (len(self._queue) >= ENOUGH and self.problem is None):
             self._wake.set()
         if self._thread is None:
             self.start()

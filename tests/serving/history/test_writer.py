@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from serving.alarms.rules import Rules
+from serving.errors import HistoryUnavailable
 from serving.following.detectors import Served
+from serving.history import writer as writing
 from serving.history.database import Database
 from serving.history.record import Batch, Record, Row
 from serving.history.store import Store
-from serving.history.writer import COMPANY, MOST_WAITING_BATCH_ROWS, Writer
+from serving.history.writer import COMPANY, ENOUGH, MOST_WAITING_BATCH_ROWS, Writer
 from serving.verdicts.scoring import Origin
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
+from tests.serving.services import wait_until
 
 
 @pytest.fixture
@@ -86,6 +89,38 @@ def test_anomalies_in_a_dense_stream_of_rows_share_commits(
     assert all(kept.exception() is None for kept in promises)
     assert sum(groups) == 40 * (COMPANY + 1)
     assert len(groups) < 20
+
+
+def test_normal_rows_wait_for_each_other_until_there_are_enough(
+    writer: Writer, served: Served, groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "LAG_SECONDS", 60.0)
+    for _ in range(ENOUGH - 1):
+        writer.put(row(served, NORMAL_ROW))
+    time.sleep(0.2)
+    assert groups == []
+    writer.put(row(served, NORMAL_ROW))
+    wait_until(lambda: groups == [ENOUGH])
+    writer.close()
+
+
+def test_rows_that_wait_for_a_store_that_is_down_do_not_hurry_it(
+    writer: Writer, served: Served, groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(records: Sequence[Record]) -> None:
+        groups.append(len(records))
+        raise HistoryUnavailable("the disk is full")
+
+    monkeypatch.setattr(writer.open_store(), "write", fail)
+    for _ in range(2 * ENOUGH):
+        writer.put(row(served, NORMAL_ROW))
+    wait_until(lambda: writer.problem is not None)
+    for _ in range(200):
+        writer.put(row(served, NORMAL_ROW))
+        time.sleep(0.001)
+    assert len(groups) <= 2
+    monkeypatch.undo()
+    writer.close()
 
 
 def test_a_thread_with_a_batch_waits_for_room_and_nothing_is_lost(
