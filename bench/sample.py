@@ -12,16 +12,19 @@ of a relation is wrong. "Names" is the share of found rows in which a sensor at 
 most; `alone` has the rows where just one is at fault, which is what can be told. `furthest_named`
 asks for the sensor that moved furthest, in tolerances.
 
-    python -m bench.sample [seeds=[0,1,2]] [out=bench/results]
+    python -m bench.sample [seeds=[0,1,2]] [out=bench/results] [readme.en=null readme.ja=null]
 """
 
 import math
+import shlex
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.progress import track
 
@@ -37,21 +40,27 @@ from pipelines.recipe import recipe
 from pipelines.rows import labelled_rows, readings
 from pipelines.train import NORMAL_PARTS
 
+COMMAND = "python -m bench.sample"
 ENGLISH = (
     "Simulation seed {seed}, which is the bundled sample. Over {count} seeds ({seeds}): found "
     "{found}, by limits per sensor {limits}, AUROC {low}–{high}, a sensor at fault named first in "
     "{named} of found rows, and in {alone} of those with one alone; false alarm rate on holdout "
-    "{rate}, within the 95 % band ({band}) for {inside} of {count}.\n\n"
-    "`python -m bench.sample` makes this table."
+    "{rate}{banded}.\n\n"
+    "`{command}` makes this table."
 )
 JAPANESE = (
     "同梱サンプル（シミュレーションのシード {seed}）の結果です。{count} 個のシード（{seeds}）"
     "では、検出率 {found}、センサーごとの上下限では {limits}、AUROC {low}–{high}、検出した行のうち"
     "異常センサーを最上位に示した割合 {named}（異常が 1 個だけの行では {alone}）。"
-    "ホールドアウトでの誤報率は {rate} で、{count} 回中 {inside} 回が 95 % 区間（{band}）に"
-    "収まりました。\n\n"
-    "この表は `python -m bench.sample` で作られます。"
+    "ホールドアウトでの誤報率は {rate} {banded}。\n\n"
+    "この表は `{command}` で作られます。"
 )
+BANDED = {
+    "en": ", within the 95 % band ({band}) for {inside} of {count}",
+    "ja": "で、{count} 回中 {inside} 回が 95 % 区間（{band}）に収まりました",
+}
+# Windows that share rows depend on one another: no band is known for them.
+UNBANDED = {"en": "", "ja": "です"}
 TEXTS = {
     "en": (
         (
@@ -90,11 +99,19 @@ def main(config: DictConfig) -> None:
     recorded = out / "sample.csv"
     pd.DataFrame(rows).to_csv(recorded, index=False, float_format="%.6g", lineterminator="\n")
     table = pd.read_csv(recorded)  # what is quoted is what is recorded, to the last digit
-    summary = sample_summary(table)
+    stated = made_by(HydraConfig.get().overrides.task)
+    summary = sample_summary(table, made_by=stated)
     (out / "sample.md").write_text(f"# The bundled sample\n\n{summary}", encoding="utf-8")
-    for language, document in setting(config, "readme", dict[str, str]).items():
-        quote(Path(document), "bench.sample", sample_summary(table, language))
+    for language, document in setting(config, "readme", dict[str, str | None]).items():
+        if document is not None:
+            quote(Path(document), "bench.sample", sample_summary(table, language, stated))
     print(summary)
+
+
+def made_by(overrides: Sequence[str]) -> str:
+    """The command that measures the same; where the results go is of no use to others."""
+    stated = [one for one in overrides if not one.startswith(("out=", "readme"))]
+    return shlex.join([*shlex.split(COMMAND), *stated])
 
 
 def _measured(config: DictConfig, seed: int) -> tuple[Evaluation, pd.DataFrame]:
@@ -168,7 +185,7 @@ def _rows(seed: int, evaluation: Evaluation, named: pd.DataFrame) -> list[dict[s
     ]
 
 
-def sample_summary(table: pd.DataFrame, language: str = "en") -> str:
+def sample_summary(table: pd.DataFrame, language: str = "en", made_by: str = COMMAND) -> str:
     """The table and the sentences below it, as the README quotes them."""
     every = table[table.fault == "all"]
     first = table[table.seed == table.seed.min()]
@@ -195,7 +212,10 @@ def sample_summary(table: pd.DataFrame, language: str = "en") -> str:
         "rate": _span(rate, 3),
         "band": f"{every.holdout_band_low.iloc[0]:.3%}–{every.holdout_band_high.iloc[0]:.3%}",
         "inside": inside.sum(),
+        "command": made_by,
     }
+    known = every.holdout_band_high.notna().all()
+    figures["banded"] = (BANDED if known else UNBANDED)[language].format(**figures)
     return "\n".join([*lines, "", text.format(**figures), ""])
 
 

@@ -7,7 +7,7 @@ import pytest
 from bench.brief import brief, make_command, quote, quoted
 from bench.ranking import Ranking
 from bench.records import read_table
-from bench.sample import sample_summary
+from bench.sample import made_by, sample_summary
 from tests.bench.test_summary import row
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +19,16 @@ RESULTS = "bench/results"
 def test_the_readme_quotes_the_recorded_results_of_the_sample(language: str, readme: Path) -> None:
     table = pd.read_csv(ROOT / RESULTS / "sample.csv")
     assert quoted(readme, "bench.sample") == sample_summary(table, language)
+
+
+def test_the_sample_in_windows_is_summarised_as_recorded_and_without_a_band() -> None:
+    folder = ROOT / RESULTS / "windowed"
+    table = pd.read_csv(folder / "sample.csv")
+    command = made_by(["window.length=32", "out=elsewhere", "readme.en=null"])
+    summary = sample_summary(table, made_by=command)
+    assert "`python -m bench.sample window.length=32`" in summary
+    assert "band" not in summary and "nan" not in summary
+    assert (folder / "sample.md").read_text("utf-8") == f"# The bundled sample\n\n{summary}"
 
 
 @pytest.mark.parametrize(("language", "readme"), READMES)
