@@ -1,6 +1,7 @@
 """Detectors that others have, behind one small protocol; nothing of them is used in the product.
 
-PyOD's detectors keep their defaults and see standardised values, as their documentation advises.
+PyOD's detectors see standardised values, as their documentation advises, and keep their defaults
+but for what some cases cannot be fitted with: PCA's components, the autoencoder's batch size.
 Each is imported when it is made, so that the bench runs without PyOD when no peer needs it.
 """
 
@@ -34,6 +35,10 @@ class Attributing(Peer, Protocol):
 
     def parts(self, values_BV: FloatArray) -> FloatArray:
         """What each value adds, shape (B, V), at least 0."""
+
+
+NOTHING_VARIES = 1e-10
+"""Of the largest variance: a direction with less has none but for rounding."""
 
 
 class Standardised:
@@ -82,26 +87,38 @@ class Pyod:
 
 
 class HotellingT2:
-    """The squared Mahalanobis distance to the mean (Hotelling, 1947), with the covariance shrunk
-    as Ledoit and Wolf do ("A well-conditioned estimator for large-dimensional covariance
-    matrices", J. Multivar. Anal. 88, 2004), so that it can be inverted with few rows too."""
+    """The squared Mahalanobis distance to the mean (Hotelling, 1947).
+
+    The covariance is `shrunk` as Ledoit and Wolf do ("A well-conditioned estimator for
+    large-dimensional covariance matrices", J. Multivar. Anal. 88, 2004), which rows as few as the
+    values ask for; or it is the sample's own, and directions in which nothing varied are left out
+    (the pseudo-inverse): where values depend on one another almost exactly, that resolves more.
+    """
+
+    def __init__(self, *, shrunk: bool) -> None:
+        self._shrunk = shrunk
 
     def fit(self, values_BV: FloatArray) -> None:
         from sklearn.covariance import LedoitWolf
 
-        self._covariance = LedoitWolf().fit(values_BV)
-        variance_V, direction_VV = np.linalg.eigh(self._covariance.covariance_)
-        root_V = 1 / np.sqrt(np.maximum(variance_V, 1e-12 * variance_V[-1]))
+        self._mean_V = values_BV.mean(axis=0)
+        if self._shrunk:
+            covariance_VV = LedoitWolf().fit(values_BV).covariance_
+        else:
+            centred_BV = values_BV - self._mean_V
+            covariance_VV = centred_BV.T @ centred_BV / len(values_BV)
+        variance_V, direction_VV = np.linalg.eigh(covariance_VV)
+        vary_V = variance_V > NOTHING_VARIES * variance_V[-1]
+        root_V = np.where(vary_V, 1 / np.sqrt(np.where(vary_V, variance_V, 1.0)), 0.0)
         self._whitening_VV = (direction_VV * root_V) @ direction_VV.T
 
     def score(self, values_BV: FloatArray) -> FloatArray:
-        return np.asarray(self._covariance.mahalanobis(values_BV), dtype=np.float64)
+        return np.asarray(self.parts(values_BV).sum(axis=1))
 
     def parts(self, values_BV: FloatArray) -> FloatArray:
         """Squared components after whitening by the covariance's symmetric inverse root, which
         keeps each component closest to its own value; they sum to the distance."""
-        centred_BV = values_BV - self._covariance.location_
-        return np.asarray((centred_BV @ self._whitening_VV) ** 2)
+        return np.asarray(((values_BV - self._mean_V) @ self._whitening_VV) ** 2)
 
 
 class SeedAutoencoder:
@@ -214,12 +231,13 @@ PEERS: dict[str, Callable[[int], Peer]] = {
     "pyod_pca": _pca,
     "pyod_autoencoder": _autoencoder,
     "pyod_autoencoder_tuned": _autoencoder_tuned,
-    "t2_ledoit_wolf": lambda seed: Standardised(HotellingT2()),
+    "t2": lambda seed: Standardised(HotellingT2(shrunk=False)),
+    "t2_ledoit_wolf": lambda seed: Standardised(HotellingT2(shrunk=True)),
     "seed_autoencoder": SeedAutoencoder,
 }
 """Each makes a new peer for a seed."""
 
-ATTRIBUTING = ("t2_ledoit_wolf", "seed_autoencoder")
+ATTRIBUTING = ("t2", "t2_ledoit_wolf", "seed_autoencoder")
 """Peers that say by their nature how much of a score is which sensor's."""
 
 

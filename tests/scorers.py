@@ -10,6 +10,7 @@ from kizashi.runtime.scoring import (
     Rebuilt,
     ReconstructionError,
     Scorer,
+    SensorRelations,
     StateRarity,
 )
 
@@ -19,7 +20,9 @@ FloatArray = npt.NDArray[np.float64]
 def unfitted(kind: str) -> Scorer:
     """A scorer of this kind; one that is made of others, as the default is."""
     if kind == JointScore.kind:
-        return JointScore([ReconstructionError(), NearestNormal(), StateRarity()])
+        return JointScore(
+            [ReconstructionError(), NearestNormal(), StateRarity(), SensorRelations()]
+        )
     return SCORERS[kind]()
 
 

@@ -31,8 +31,9 @@ def test_a_peer_scores_few_and_many_rows_with_a_constant_column(name: str, rows:
     assert score_B[-1] > np.median(score_B)
 
 
-def test_t2_finds_a_broken_relation_that_no_sensor_shows_alone() -> None:
-    peer = PEERS["t2_ledoit_wolf"](0)
+@pytest.mark.parametrize("name", ["t2", "t2_ledoit_wolf"])
+def test_t2_finds_a_broken_relation_that_no_sensor_shows_alone(name: str) -> None:
+    peer = PEERS[name](0)
     peer.fit(line_rows(300, seed=0))
     within, across = peer.score(np.array([[2.0, 2.0, 7.0], [1.0, -1.0, 7.0]]))
     assert across > 20 * within

@@ -90,6 +90,7 @@ def test_the_parts_of_a_scorer_are_built_each_with_its_own_settings() -> None:
         "reconstruction_error",
         "nearest_normal",
         "state_rarity",
+        "sensor_relations",
     ]
     other = recipe(composed("config", "scorer.parts.1.prototypes=12")).scorer
     assert isinstance(other, JointScore)

@@ -100,7 +100,8 @@ class Detector:
         if missing_values(window_BTF) is not None:
             return float(self._score(window_BTF)[0])
         network = self.network if self.scorer.needs_network else _NO_NETWORK
-        rebuilt = _reconstruct(network, self.scaler.transform_finite(window_BTF))
+        scaled_BTF = self.scaler.transform_finite(window_BTF)
+        rebuilt = _reconstruct(self.scaler, network, scaled_BTF)
         score = self.scorer.score_one(rebuilt)
         if not math.isfinite(score):
             raise _unusable(score)
@@ -112,9 +113,9 @@ class Detector:
             network = self.network if self.scorer.needs_network else _NO_NETWORK
             return _finite(self.scorer.score(rebuild(self.scaler, network, windows_BTF)))
         filler = self._filler(missing_BTF)
-        rebuilt = rebuild(self.scaler, self.network, windows_BTF, filler.fill)
+        rebuilt = rebuild(self.scaler, self.network, windows_BTF, self._fill)
         score_B = _finite(self.scorer.score(rebuilt))
-        return filler.translate(score_B, missing_BTF, self._untranslated)
+        return filler.translate(score_B, missing_BTF, self._fill, self._untranslated)
 
     def decide(self, windows_BTF: FloatArray, score_B: FloatArray) -> npt.NDArray[np.bool_]:
         """Which windows are anomalies, shape (B,): those scored above the threshold, and those
@@ -145,7 +146,7 @@ class Detector:
         missing_BF = np.zeros(contribution_BF.shape, dtype=np.intp)
         if missing_BTF is not None:
             filler = self._filler(missing_BTF)
-            score_B = filler.translate(score_B, missing_BTF, self._untranslated)
+            score_B = filler.translate(score_B, missing_BTF, self._fill, self._untranslated)
             missing_BF = np.count_nonzero(missing_BTF, axis=1)
             contribution_BF = _present(contribution_BF, missing_BF < windows_BTF.shape[1])
         anomaly_B = self.decide(windows_BTF, score_B)
@@ -180,13 +181,12 @@ class Detector:
         self, rebuilt: Rebuilt, contribution_BF: FloatArray, score_B: FloatArray
     ) -> FloatArray:
         """The contributions of anomalies, by what replacing a sensor would do to the score."""
-        assert self.missing is not None  # as the caller has seen
-        fill, every = self.missing.fill, np.arange(len(rebuilt))
+        every = np.arange(len(rebuilt))
 
         def score_without(sensor_B: npt.NDArray[np.intp]) -> FloatArray:
             scaled_BTF = rebuilt.scaled_BTF.copy()
             scaled_BTF[every, :, sensor_B] = np.nan
-            return self._untranslated(fill(scaled_BTF), None)
+            return self._untranslated(self._fill(scaled_BTF), None)
 
         return counterfactual(contribution_BF, score_B, score_without)
 
@@ -205,8 +205,17 @@ class Detector:
     def rebuild(self, windows_BTF: FloatArray) -> Rebuilt:
         """Windows in original units as the scorer sees them, missing values filled in."""
         missing_BTF = missing_values(windows_BTF)
-        fill = None if missing_BTF is None else self._filler(missing_BTF).fill
-        return rebuild(self.scaler, self.network, windows_BTF, fill)
+        if missing_BTF is None:
+            return rebuild(self.scaler, self.network, windows_BTF)
+        self._filler(missing_BTF)
+        return rebuild(self.scaler, self.network, windows_BTF, self._fill)
+
+    def _fill(self, scaled_BTF: FloatArray) -> FloatArray:
+        """Scaled windows with a value wherever NaN was: the imputer's, unless the scorer knows what
+        the others tell of it more exactly."""
+        assert self.missing is not None  # as the caller has seen
+        missing_BTF = np.isnan(scaled_BTF)
+        return self.scorer.settle(self.missing.fill(scaled_BTF), missing_BTF, self.scaler)
 
     def _filler(self, missing_BTF: BoolArray) -> MissingValues:
         """What fills in; raises InvalidRow, naming the first missing value, where nothing does."""
@@ -219,7 +228,7 @@ class Detector:
     def _untranslated(self, scaled_BTF: FloatArray, learned_BTF: FloatArray | None) -> FloatArray:
         score_B = np.empty(len(scaled_BTF))
         for piece in _pieces(scaled_BTF):
-            rebuilt = _reconstruct(self.network, scaled_BTF[piece])
+            rebuilt = _reconstruct(self.scaler, self.network, scaled_BTF[piece])
             if learned_BTF is None:
                 score_B[piece] = self.scorer.score(rebuilt)
             else:
@@ -245,6 +254,7 @@ def rebuild(
     return Rebuilt(
         np.concatenate([part.scaled_BTF for part in parts]),
         np.concatenate([part.rebuilt_MBTF for part in parts], axis=1),
+        scaler,
     )
 
 
@@ -255,7 +265,7 @@ def _rebuild(
     fill: Callable[[FloatArray], FloatArray] | None,
 ) -> Rebuilt:
     scaled_BTF = scaled(scaler, windows_BTF)
-    return _reconstruct(network, scaled_BTF if fill is None else fill(scaled_BTF))
+    return _reconstruct(scaler, network, scaled_BTF if fill is None else fill(scaled_BTF))
 
 
 def scaled(scaler: Scaler, windows_BTF: FloatArray) -> FloatArray:
@@ -263,9 +273,9 @@ def scaled(scaler: Scaler, windows_BTF: FloatArray) -> FloatArray:
     return scaler.transform_finite(windows_BTF)
 
 
-def _reconstruct(network: Network, scaled_BTF: FloatArray) -> Rebuilt:
+def _reconstruct(scaler: Scaler, network: Network, scaled_BTF: FloatArray) -> Rebuilt:
     rebuilt_MBTF = network.reconstruct(scaled_BTF)
-    return Rebuilt(scaled_BTF, rebuilt_MBTF.astype(np.float64))
+    return Rebuilt(scaled_BTF, rebuilt_MBTF.astype(np.float64), scaler)
 
 
 def pieces(count: int, values: int) -> Iterator[slice]:

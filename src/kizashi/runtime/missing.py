@@ -36,6 +36,8 @@ SEVERAL_SENSORS = 4
 calibrated on one kept window in so many, and on no fewer than FEWEST_WINDOWS."""
 PATTERNS_KEPT = 256
 
+Fill = Callable[[FloatArray], FloatArray]
+"""Scaled windows with a value wherever NaN was."""
 Score = Callable[[FloatArray, FloatArray | None], FloatArray]
 """Scores of scaled windows (K, T, F) without missing values, as they come from the scorer; where
 others are given too, as if the scorer had kept none of these."""
@@ -124,10 +126,12 @@ class MissingValues:
         filled_BTF[some_B] = np.where(missing_BTF[some_B], guessed_BTF, scaled_BTF[some_B])
         return filled_BTF
 
-    def translate(self, score_B: FloatArray, missing_BTF: Pattern, score: Score) -> FloatArray:
-        """Scores of windows with `missing_BTF` as scores of whole windows."""
+    def translate(
+        self, score_B: FloatArray, missing_BTF: Pattern, fill: Fill, score: Score
+    ) -> FloatArray:
+        """Scores of windows with `missing_BTF`, which `fill` filled in, as scores of whole ones."""
         if len(missing_BTF) == 1:
-            return self._map(missing_BTF[0], score)(score_B)
+            return self._map(missing_BTF[0], fill, score)(score_B)
         packed_BP = np.packbits(missing_BTF.reshape(len(missing_BTF), -1), axis=1)
         _, first_P, which_B = np.unique(packed_BP, axis=0, return_index=True, return_inverse=True)
         which_B = which_B.reshape(-1)  # NumPy 2.0 shaped it otherwise
@@ -136,27 +140,27 @@ class MissingValues:
             pattern_TF = missing_BTF[first]
             if pattern_TF.any():
                 same_B = which_B == number
-                translated_B[same_B] = self._map(pattern_TF, score)(score_B[same_B])
+                translated_B[same_B] = self._map(pattern_TF, fill, score)(score_B[same_B])
         return translated_B
 
-    def _map(self, pattern_TF: Pattern, score: Score) -> RankMap:
+    def _map(self, pattern_TF: Pattern, fill: Fill, score: Score) -> RankMap:
         name = pattern_TF.tobytes()
         with self._lock:
             if name in self._maps:
                 self._maps.move_to_end(name)
                 return self._maps[name]
-        made = self._made(pattern_TF, score)  # twice, at worst, where two threads want it
+        made = self._made(pattern_TF, fill, score)  # twice, at worst, where two threads want it
         with self._lock:
             self._maps[name] = made
             if len(self._maps) > PATTERNS_KEPT:
                 self._maps.popitem(last=False)
         return made
 
-    def _made(self, pattern_TF: Pattern, score: Score) -> RankMap:
+    def _made(self, pattern_TF: Pattern, fill: Fill, score: Score) -> RankMap:
         whole_KTF = self.scaled.astype(np.float64)
         if np.count_nonzero(pattern_TF.any(axis=0)) > 1:
             some = max(len(whole_KTF) // SEVERAL_SENSORS, FEWEST_WINDOWS)
             whole_KTF = whole_KTF[evenly(len(whole_KTF), some)]
         learned = whole_KTF if self.seen else None
-        pattern_K = score(self.fill(np.where(pattern_TF, np.nan, whole_KTF)), learned)
+        pattern_K = score(fill(np.where(pattern_TF, np.nan, whole_KTF)), learned)
         return RankMap(np.sort(pattern_K), np.sort(score(whole_KTF, learned)))

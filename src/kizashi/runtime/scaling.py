@@ -25,6 +25,7 @@ FURTHEST_SCALED = 1e6
 """Readings are cut here, in spreads from the centre: beyond it single precision has no meaning, and
 a reading a million standard deviations away is as anomalous as can be. It keeps every finite
 reading scorable."""
+FURTHEST_BENT = float(np.arcsinh(FURTHEST_SCALED / KNEE))
 LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -95,6 +96,14 @@ class Scaler(ABC):
         """Scaled values back to original units; the last axis is the sensors."""
         return scaled * self.spread_F + self.center_F
 
+    def straighten(self, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Scaled values in spreads from the centre."""
+        return scaled
+
+    def bend(self, straight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Spreads from the centre as scaled values: the inverse of `straighten`."""
+        return straight
+
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "center": self.center_F, "spread": self.spread_F}
 
@@ -160,6 +169,14 @@ class CompressedScaler(StandardScaler):
 
     def transform(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return compressed(super().transform(values), KNEE)
+
+    def straighten(self, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """At most FURTHEST_SCALED: further out all are alike, and squares stay finite."""
+        straight = KNEE * np.sinh(np.clip(scaled / KNEE, -FURTHEST_BENT, FURTHEST_BENT))
+        return np.asarray(straight)
+
+    def bend(self, straight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return compressed(straight, KNEE)
 
     def inverse(self, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         furthest = np.clip(scaled / KNEE, -FURTHEST_INVERSE, FURTHEST_INVERSE)

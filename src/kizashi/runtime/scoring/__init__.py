@@ -12,6 +12,7 @@ from kizashi.runtime.scoring.drift import DriftDistance
 from kizashi.runtime.scoring.joint import JointScore
 from kizashi.runtime.scoring.nearest import NearestNormal
 from kizashi.runtime.scoring.rarity import StateRarity
+from kizashi.runtime.scoring.relations import SensorRelations
 from kizashi.runtime.scoring.residual_errors import (
     MahalanobisError,
     ReconstructionError,
@@ -29,6 +30,7 @@ __all__ = [
     "Rebuilt",
     "ReconstructionError",
     "Scorer",
+    "SensorRelations",
     "StandardisedError",
     "StateRarity",
     "restore_scorer",
@@ -44,6 +46,7 @@ SCORERS: dict[str, type[Scorer]] = {
         CrowdDistance,
         DriftDistance,
         StateRarity,
+        SensorRelations,
         JointScore,
     )
 }

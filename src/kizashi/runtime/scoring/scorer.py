@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from kizashi.runtime.scaling import Scaler
+
 FloatArray = npt.NDArray[np.float64]
 
 SEEN_SCORED = 5_000
@@ -16,10 +18,12 @@ SEEN_SCORED = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """Scaled windows, shape (B, T, F), beside what each member of the network made of them."""
+    """Scaled windows, shape (B, T, F), beside what each member of the network made of them, and the
+    scaler they come from; without one they count as scaled by a centre and a spread alone."""
 
     scaled_BTF: FloatArray
     rebuilt_MBTF: FloatArray
+    scaler: Scaler | None = None
 
     def __len__(self) -> int:
         return len(self.scaled_BTF)
@@ -27,7 +31,12 @@ class Rebuilt:
     def __getitem__(
         self, chosen: slice | npt.NDArray[np.intp] | npt.NDArray[np.bool_]
     ) -> "Rebuilt":
-        return Rebuilt(self.scaled_BTF[chosen], self.rebuilt_MBTF[:, chosen])
+        return Rebuilt(self.scaled_BTF[chosen], self.rebuilt_MBTF[:, chosen], self.scaler)
+
+    @property
+    def straight_BTF(self) -> FloatArray:
+        """The windows in units in which what is linear between sensors is linear."""
+        return self.scaled_BTF if self.scaler is None else self.scaler.straighten(self.scaled_BTF)
 
     @property
     def residual_MBTF(self) -> FloatArray:
@@ -46,12 +55,14 @@ class Scorer(ABC):
     and each sensor's share of its window's score.
 
     `needs_network` is False for a scorer that looks at the windows alone. `applies` is False after
-    `fit` for one that says nothing of windows like those.
+    `fit` for one that says nothing of windows like those. `weight` is what part of a joint score
+    is its own, below 1; None takes an equal part of what the others leave.
     """
 
     kind: ClassVar[str]
     needs_network: bool = True
     applies: bool = True
+    weight: float | None = None
 
     @abstractmethod
     def fit(self, seen: Rebuilt) -> Self:
@@ -81,6 +92,13 @@ class Scorer(ABC):
         """Scores of windows, shape (B,), as if the scorer had kept none of those that they come
         from and that `fit` has seen, which are scaled and in the same order."""
         return self.score(rebuilt)
+
+    def settle(
+        self, filled_BTF: FloatArray, missing_BTF: npt.NDArray[np.bool_], scaler: Scaler
+    ) -> FloatArray:
+        """Scaled windows with what a network filled in, where `missing_BTF` is True, moved to where
+        this scorer knows better; measured values stay. Most know nothing better."""
+        return filled_BTF
 
     def nearest(self, rebuilt: Rebuilt) -> FloatArray | None:
         """The kept normal windows next to each window, nearest first, scaled, shape (B, K, T, F);
