@@ -88,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.history = history
     app.state.dialects = dialects
     app.state.keys = keys
+    app.state.rights = rights
     app.state.follower = follower(settings, cache)
     app.state.attendant = attendant(settings, cache)
     app.state.counts = counts
