@@ -105,12 +105,13 @@ def total(found: Samples, name: str, **labels: str) -> float:
 
 @contextmanager
 def running(
-    bundle: Path, folder: Path, *, ready: bool = True, **settings: object
+    bundle: Path, folder: Path, *, ready: bool = True, port: int = 0, **settings: object
 ) -> Iterator[Running]:
-    """A service over `bundle` that is ready, or at least answers; its cache and log lie in
-    `folder`."""
+    """A service over `bundle` that is ready, or at least answers, on this or any free port; its
+    cache and log lie in `folder`."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     values = {"port": port, "model_uri": bundle, "cache": folder / "cache", "log_format": "json"}
     environment = {variable(name): str(one) for name, one in (values | settings).items()}

@@ -215,6 +215,29 @@ def refused(port: int) -> bool:
     return False
 
 
+def test_workers_end_with_a_parent_that_was_killed_and_leave_the_port_to_the_next(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    with running(bundle.folder, first, workers=2) as service:
+        workers = service.workers()
+        assert len(workers) == 2
+        under_way = service.connect()
+        under_way.sendall(HEAD + BODY[:5])
+        time.sleep(0.3)
+        service.process.kill()
+        service.process.wait()
+        wait_until(lambda: refused(service.port))
+        under_way.sendall(BODY[5:])
+        assert answer_of(under_way)[0] == 200  # what is under way is answered
+        under_way.close()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        with running(bundle.folder, second, port=service.port, workers=2) as again:
+            assert again.score(NORMAL_ROW)["status"] == "normal"
+
+
 def test_a_request_that_is_never_finished_does_not_keep_the_service_from_ending(
     bundle: Bundle, tmp_path: Path
 ) -> None:
