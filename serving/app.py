@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -170,9 +169,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             # Nobody on this host knows yet whether people decided by which threshold to judge.
             await later.come()
             await asyncio.to_thread(app.state.threshold.look)
-    threads = ThreadPoolExecutor(thread_name_prefix="work")
-    asyncio.get_running_loop().set_default_executor(threads)
-    app.state.counts.queue("threads", threads._work_queue.qsize)
     companions = [one for one in (following, app.state.attendant) if one is not None]
     attended = (
         _afterwards(app, companions),
