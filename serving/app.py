@@ -23,6 +23,7 @@ from serving.following.detectors import Detectors
 from serving.history.kept import Kept
 from serving.history.service import History
 from serving.http import security
+from serving.http.connections import COUNTS
 from serving.http.observed import Observed, Templates, protocol_of, routes_of, too_busy
 from serving.http.requests import RequestIds
 from serving.http.security import SecurityHeaders
@@ -179,7 +180,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     )
     tasks = [asyncio.create_task(one) for one in attended]
     try:
-        yield {ROAD: app.state.fast_road}  # for the connections
+        yield {ROAD: app.state.fast_road, COUNTS: app.state.counts}  # for the connections
     finally:
         for task in tasks:
             task.cancel()

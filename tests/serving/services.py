@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from uvicorn.server import ServerState
 
-from serving.http.connections import Connection
+from serving.http.connections import COUNTS, Connection
 from serving.settings import variable
 from serving.verdicts.fast_road import ROAD
 
@@ -188,7 +188,7 @@ def listening(app: FastAPI) -> Iterator[Listening]:
     """`app` behind the service's own connections, without its lifespan: no follower runs."""
     config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None)
     config.load()
-    state, shared = ServerState(), {ROAD: app.state.fast_road}
+    state, shared = ServerState(), {ROAD: app.state.fast_road, COUNTS: app.state.counts}
     state.default_headers = [(b"date", DATE)]
     loop = (config.get_loop_factory() or asyncio.new_event_loop)()
 

@@ -157,6 +157,29 @@ def test_a_connection_without_a_whole_head_is_closed(two_workers: Running, sent:
         assert connection.recv(1) == b""
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"nonsense\r\n\r\n", HEAD.replace(b"Content-Length: ", b"Content-Length: x")],
+    ids=["request line", "length"],
+)
+def test_what_is_no_http_is_answered_with_a_problem_document_and_counted(
+    two_workers: Running, sent: bytes
+) -> None:
+    def refused_so_far() -> float:
+        return total(two_workers.metrics(), "kizashi_rejected_total", reason="MalformedRequest")
+
+    before = refused_so_far()
+    with two_workers.connect() as connection:
+        connection.sendall(sent)
+        status, headers, body = answer_of(connection)
+        assert connection.recv(1) == b""
+    problem = json.loads(body)
+    assert (status, headers["content-type"]) == (400, "application/problem+json")
+    assert headers["x-request-id"] == problem["request_id"]
+    assert "no HTTP/1.1 request" in problem["detail"]
+    wait_until(lambda: refused_so_far() == before + 1)
+
+
 def test_an_idle_connection_is_closed_after_its_answer(two_workers: Running) -> None:
     with two_workers.connect() as connection:
         connection.sendall(HEAD + BODY)
