@@ -41,5 +41,5 @@ EXPOSE 8000
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['KIZASHI_PORT'] + '/health/live', timeout=4)"]
+    CMD ["python", "-m", "serving.alive"]
 ENTRYPOINT ["python", "-m", "serving"]

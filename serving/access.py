@@ -112,11 +112,25 @@ class Rights:
         """Leave the request's key in its `state`; raises Unauthenticated, Forbidden and
         TooManyRequests. A request that is asked about twice counts once."""
         state["key"] = None
-        sent, by_cookie = sent_key(headers)
         if not self.keys.required:
             self._check_anonymous(scope, headers)
             self._count(ANONYMOUS, self.rate_limit, state)
             return
+        key = self._key(scope, headers, right, state)
+        self._count(key.id, key.limit or self.rate_limit, state)
+        state["key"] = key
+
+    def knows(self, scope: Scope, headers: Headers) -> bool:
+        """Whether an open path may tell this request more than a stranger: it brings a key that
+        holds, or nobody needs one."""
+        try:
+            return not self.keys.required or bool(self._key(scope, headers, READ, {}))
+        except (Unauthenticated, Forbidden):
+            return False
+
+    def _key(self, scope: Scope, headers: Headers, right: str, state: dict[str, Any]) -> Record:
+        """The key of a request, which has this right."""
+        sent, by_cookie = sent_key(headers)
         if not sent:
             raise Unauthenticated(NO_KEY)
         key = checked(self.keys, sent)
@@ -127,8 +141,7 @@ class Rights:
         if key.rank < RANK[right]:
             held = ", ".join(key.scopes)
             raise Forbidden(f"the key '{key.name}' has the scope {held}; {right} is needed")
-        self._count(key.id, key.limit or self.rate_limit, state)
-        state["key"] = key
+        return key
 
     def _count(self, who: str, limit: int, state: dict[str, Any]) -> None:
         if limit and "counted" not in state:

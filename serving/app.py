@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from serving.following.detectors import Detectors
 from serving.history.kept import Kept
 from serving.history.service import History
 from serving.http import security
+from serving.http.connections import COUNTS
 from serving.http.observed import Observed, Templates, protocol_of, routes_of, too_busy
 from serving.http.requests import RequestIds
 from serving.http.security import SecurityHeaders
@@ -88,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.history = history
     app.state.dialects = dialects
     app.state.keys = keys
+    app.state.rights = rights
     app.state.follower = follower(settings, cache)
     app.state.attendant = attendant(settings, cache)
     app.state.counts = counts
@@ -169,9 +170,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             # Nobody on this host knows yet whether people decided by which threshold to judge.
             await later.come()
             await asyncio.to_thread(app.state.threshold.look)
-    threads = ThreadPoolExecutor(thread_name_prefix="work")
-    asyncio.get_running_loop().set_default_executor(threads)
-    app.state.counts.queue("threads", threads._work_queue.qsize)
     companions = [one for one in (following, app.state.attendant) if one is not None]
     attended = (
         _afterwards(app, companions),
@@ -182,7 +180,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     )
     tasks = [asyncio.create_task(one) for one in attended]
     try:
-        yield {ROAD: app.state.fast_road}  # for the connections
+        yield {ROAD: app.state.fast_road, COUNTS: app.state.counts}  # for the connections
     finally:
         for task in tasks:
             task.cancel()

@@ -17,7 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving import health
 from serving.verdicts import fast_road
 
-AT_ONCE = frozenset({("POST", fast_road.PATH), ("GET", health.LIVE), ("GET", health.READY)})
+AT_ONCE = frozenset(
+    {("POST", fast_road.PATH)}
+    | {(method, path) for method in health.METHODS for path in (health.LIVE, health.READY)}
+)
 """What is answered from the first moment."""
 
 

@@ -5,6 +5,7 @@ import sys
 
 from kizashi.errors import ConfigurationError
 from serving.app import create_app
+from serving.processes import end_with_parent
 from serving.settings import read_settings
 
 try:
@@ -12,5 +13,6 @@ try:
 except ConfigurationError as error:
     sys.exit(str(error))
 
+end_with_parent()
 gc.freeze()  # what was imported stays for good: no need to look at it again
 app.state.later.then.append(gc.freeze)

@@ -31,13 +31,16 @@ class ReadyModel(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether a row can be scored now; `notes` is what people should know although it can."""
+    """Whether a row can be scored now; `notes` is what people should know although it can.
+
+    Where the service has keys, who sends none is told the first two alone.
+    """
 
     status: Literal["ready", "not ready"]
     reason: str | None
-    model: ReadyModel | None
-    registry: Literal["reachable", "unreachable", "not used", "unknown"]
-    notes: list[str]
+    model: ReadyModel | None = None
+    registry: Literal["reachable", "unreachable", "not used", "unknown"] = "unknown"
+    notes: list[str] = []
 
 
 @router.get(LIVE, summary="Does the process answer?")
@@ -56,5 +59,6 @@ def ready() -> None:
     """200 when a row can be scored, 503 when not.
 
     A registry that cannot be reached, or a version that was refused, leaves the service ready with
-    the model it has; `notes` says so.
+    the model it has, and so does a history that cannot be written, although anomalies are then
+    answered with 503: `notes` says so.
     """

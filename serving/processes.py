@@ -3,15 +3,19 @@
 Both end the same way. The listener is closed first, so that a balancer sees at once that nobody
 takes new requests; what is under way is answered within GRACE_SECONDS; what is not done by then is
 cut off, and the processes end at the latest LINGER_SECONDS later, whatever their threads compute.
+So do workers whose parent is no more: nothing would replace them, and they would keep the port.
 """
 
 import logging
+import multiprocessing
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from contextlib import suppress
+from multiprocessing.process import BaseProcess
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -66,6 +70,22 @@ def _share_counts(settings: Settings) -> None:
         log.error("each worker answers /metrics for itself alone: %s", error)
     else:
         os.environ[variable("metrics_folder")] = str(folder.resolve())
+
+
+def end_with_parent() -> None:
+    """In a worker: end as at a signal, once the process that started it has ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        waiting = threading.Thread(target=_end_after, args=(parent,), daemon=True, name="parent")
+        waiting.start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    log.error("the parent %s of this worker has ended; it ends, too", parent.pid)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS + LINGER_SECONDS)
+    os._exit(1)
 
 
 class Alone(uvicorn.Server):

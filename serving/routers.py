@@ -49,6 +49,7 @@ def install(app: FastAPI) -> None:
     app.state.dialects.add(protocols.DIALECTS)
     # This answers; what `openapi` declares of the same path comes after it and only documents.
     batch = BatchEndpoint(scoring, settings.max_body_bytes, settings.max_stream_bytes)
+    app.state.counts.queue("batches", lambda: batch.waiting)
     app.router.routes.insert(0, Route("/anomaly/batch", batch, methods=["POST"]))
     for router in ROUTERS:
         app.include_router(router)

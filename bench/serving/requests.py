@@ -82,5 +82,5 @@ def switched_on(bench: Bench, server: Server) -> Iterator[Figure]:
     )
     metrics, told = server.answer("GET", "/metrics", headers=server.peer.headers(server.place))
     yield Figure(MEASURE, OURS, "keys", float(without_key == 401))
-    yield Figure(MEASURE, OURS, "metrics", float(metrics != 404))
+    yield Figure(MEASURE, OURS, "metrics", float(metrics == 200))
     yield Figure(MEASURE, OURS, "history", float(b"kizashi_history_" in told))

@@ -16,9 +16,17 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from serving.errors import Failure, problem_document
+from serving.http.requests import new_id
+from serving.metrics.counts import OTHER, Counts
 from serving.settings import read_settings
 from serving.verdicts.fast_road import END, ROAD, START, Asked, FastRoad, State
 
+COUNTS = "counts"
+"""Under this name the application's lifespan leaves its counts for the connections."""
+NO_REQUEST = "MalformedRequest"
+"""What the metrics call it."""
+NO_REQUEST_DETAIL = "this is no HTTP/1.1 request: its request line, a header or its body's length"
 STALLED_LOOKS = 3
 """So often in a row an answer may be found as it was at the look before."""
 APART_SECONDS = 0.1
@@ -37,6 +45,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*given, **named)
         road: FastRoad | None = self.app_state.get(ROAD)
         self._road = None if self.root_path else road
+        self._counts: Counts | None = self.app_state.get(COUNTS)
         self._scope: Scope = {}
         self._between = True
         """Whether Uvicorn's parser has read all of one request and nothing of the next."""
@@ -75,6 +84,26 @@ class Connection(HttpToolsProtocol):
                 self.hand_on()
         else:
             super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP as everything else, with a problem document, and count it."""
+        if self._counts is not None:
+            self._counts.reject(OTHER, NO_REQUEST)
+            self._counts.answer(OTHER, OTHER, 400, 0.0)
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            request_id = new_id()
+            failed = Failure(400, f"{NO_REQUEST_DETAIL} cannot be read", request_id.decode())
+            answer = problem_document(failed)
+            headers = [
+                *self.server_state.default_headers,
+                *answer.raw_headers,
+                (b"x-request-id", request_id),
+                (b"connection", b"close"),
+            ]
+            lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            self.transport.write(STATUS_LINE[400] + lines + b"\r\n" + bytes(answer.body))
+        self.transport.close()
 
     def _may_take_the_road(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

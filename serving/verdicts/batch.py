@@ -44,6 +44,11 @@ class BatchEndpoint:
         self._limit, self._stream_limit = limit, stream_limit
         self._threads = ThreadPoolExecutor(THREADS, "batch")
 
+    @property
+    def waiting(self) -> int:
+        """How many batches wait for a thread."""
+        return self._threads._work_queue.qsize()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent, charset = sent_format(scope)
         wanted = accepted(header(scope["headers"], b"accept"))

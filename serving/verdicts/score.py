@@ -5,6 +5,7 @@ The endpoint is plain ASGI, reached by `one_window`; most requests are answered 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from starlette.types import Receive, Scope, Send
 
 from kizashi.errors import InvalidRow, Problem
-from kizashi.runtime.contract import Sensor
+from kizashi.runtime.contract import DataContract, Sensor
 from kizashi.runtime.detector import Detector, Verdicts
 from serving.errors import invalid
 from serving.following.detectors import Served
@@ -58,11 +59,16 @@ class ScoreEndpoint:
     limit: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = asked_for(scope["query_string"])
         media_type(scope["headers"], JSON)
         served = self.scoring.held()
-        request = read_request(await read_body(scope, receive, self.limit))
-        window_TF = served.detector.contract.window(request.values)
+        query, contract = scope["query_string"], served.detector.contract
+        body = await read_body(scope, receive, self.limit)
+        try:
+            asked = asked_for(query)
+            request = read_request(body)
+            window_TF = contract.window(request.values)
+        except InvalidRow as first:
+            raise InvalidRow(every_problem(query, parse_json(body), contract)) from first
         kind = "anomaly" if asked.keep else UNKEPT
         origin = Origin(kind, scope["state"]["request_id"], request.source, request.timestamp)
         answer: dict[str, Any]
@@ -99,23 +105,27 @@ def asked_for(query: bytes) -> Asked:
         return BRIEFLY
     named = parse_qs(query.decode("latin-1"), keep_blank_values=True)
     detail, prototypes = named.get("detail", ["brief"])[-1], named.get("prototypes", ["0"])[-1]
+    keep = named.get("keep", ["true"])[-1]
+    wrong = []
     if detail not in ("brief", "full"):
-        raise invalid(f"detail is {detail[:60]!r}; 'full' or 'brief' is needed")
+        wrong.append(f"detail is {detail[:60]!r}; 'full' or 'brief' is needed")
     if prototypes not in PROTOTYPES:
         wanted = f"a whole number from 0 to {MOST_PROTOTYPES} is needed"
-        raise invalid(f"prototypes is {prototypes[:60]!r}; {wanted}")
-    if prototypes != "0" and detail != "full":
-        raise invalid(f"prototypes is {prototypes}, which needs detail=full")
-    return Asked(detail == "full", int(prototypes), _kept(named))
+        wrong.append(f"prototypes is {prototypes[:60]!r}; {wanted}")
+    elif prototypes != "0" and detail == "brief":
+        wrong.append(f"prototypes is {prototypes}, which needs detail=full")
+    if keep not in ("true", "false"):
+        wrong.append(f"keep is {keep[:60]!r}; 'true' or 'false' is needed")
+    if wrong:
+        raise InvalidRow([Problem(one) for one in wrong])
+    return Asked(detail == "full", int(prototypes), keep == "true")
 
 
 def kept(query: bytes) -> bool:
     """What `?keep=false` asks for; raises InvalidRow for anything but true and false."""
-    return not query or _kept(parse_qs(query.decode("latin-1"), keep_blank_values=True))
-
-
-def _kept(named: dict[str, list[str]]) -> bool:
-    keep = named.get("keep", ["true"])[-1]
+    if not query:
+        return True
+    keep = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("keep", ["true"])[-1]
     if keep not in ("true", "false"):
         raise invalid(f"keep is {keep[:60]!r}; 'true' or 'false' is needed")
     return keep == "true"
@@ -146,9 +156,37 @@ def may_repeat(body: bytes) -> bool:
     )
 
 
-def _checked(content: Any) -> ScoreRequest:
+def every_problem(query: bytes, content: Any, contract: DataContract) -> list[Problem]:
+    """Whatever is wrong with a request, in its query, its body and its values alike."""
+    found = _problems_of(lambda: asked_for(query)) + _wrong_shape(content)
     if not isinstance(content, dict):
-        raise invalid('the body is not an object; {"values": [...]} is needed')
+        return found
+    texts = (content.get("source"), content.get("timestamp"))
+    source, timestamp = (one if isinstance(one, str) else None for one in texts)
+    found += _problems_of(lambda: check_origin(source, timestamp))
+    if "values" in content:
+        found += _problems_of(lambda: contract.window(content["values"]))
+    return found
+
+
+def _problems_of(check: Callable[[], object]) -> list[Problem]:
+    try:
+        check()
+    except InvalidRow as error:
+        return list(error.problems)
+    return []
+
+
+def _checked(content: Any) -> ScoreRequest:
+    problems = _wrong_shape(content)
+    if problems:
+        raise InvalidRow(problems)
+    return ScoreRequest(**content)
+
+
+def _wrong_shape(content: Any) -> list[Problem]:
+    if not isinstance(content, dict):
+        return [Problem('the body is not an object; {"values": [...]} is needed')]
     known = ScoreRequest.__struct_fields__
     problems = [
         Problem(f"{name[:60]!r} is unknown; {', '.join(known)} are known")
@@ -162,9 +200,7 @@ def _checked(content: Any) -> ScoreRequest:
         for name in ("source", "timestamp")
         if not isinstance(content.get(name, ""), str | None)
     ]
-    if problems:
-        raise InvalidRow(problems)
-    return ScoreRequest(**content)
+    return problems
 
 
 def check_origin(source: str | None, timestamp: str | None) -> None:

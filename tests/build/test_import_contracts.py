@@ -18,7 +18,7 @@ BREACHES = [
     ("apart", "pipelines/train.py", "import serving.app"),
     ("apart", "src/kizashi/registry.py", "import serving.following.cache"),
     ("serving-rooms", "serving/health.py", "from kizashi import registry"),
-    ("workers", "serving/app.py", "from serving import follower"),
+    ("workers", "serving/app.py", "from serving.following import follower"),
     ("torch-free", "src/kizashi/runtime/network.py", "import torch"),
     ("torch-free", "serving/model.py", "import mlflow"),
     ("torch-free", "serving/verdicts/batch.py", "import pandas"),

@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from uvicorn.server import ServerState
 
-from serving.http.connections import Connection
+from serving.http.connections import COUNTS, Connection
 from serving.settings import variable
 from serving.verdicts.fast_road import ROAD
 
@@ -105,12 +105,13 @@ def total(found: Samples, name: str, **labels: str) -> float:
 
 @contextmanager
 def running(
-    bundle: Path, folder: Path, *, ready: bool = True, **settings: object
+    bundle: Path, folder: Path, *, ready: bool = True, port: int = 0, **settings: object
 ) -> Iterator[Running]:
-    """A service over `bundle` that is ready, or at least answers; its cache and log lie in
-    `folder`."""
+    """A service over `bundle` that is ready, or at least answers, on this or any free port; its
+    cache and log lie in `folder`."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     values = {"port": port, "model_uri": bundle, "cache": folder / "cache", "log_format": "json"}
     environment = {variable(name): str(one) for name, one in (values | settings).items()}
@@ -187,7 +188,7 @@ def listening(app: FastAPI) -> Iterator[Listening]:
     """`app` behind the service's own connections, without its lifespan: no follower runs."""
     config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None)
     config.load()
-    state, shared = ServerState(), {ROAD: app.state.fast_road}
+    state, shared = ServerState(), {ROAD: app.state.fast_road, COUNTS: app.state.counts}
     state.default_headers = [(b"date", DATE)]
     loop = (config.get_loop_factory() or asyncio.new_event_loop)()
 

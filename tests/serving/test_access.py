@@ -302,7 +302,8 @@ def test_keys_come_and_go_while_the_service_runs(
         pause = threading.Event()
         notes: list[str] = []
         for _ in range(100):
-            with urlopen(f"{address}health/ready") as answer:
+            asked = Ask(f"{address}health/ready", headers={"X-API-Key": second})
+            with urlopen(asked) as answer:
                 notes = json.load(answer)["notes"]
             if notes:
                 break

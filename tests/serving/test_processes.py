@@ -157,6 +157,29 @@ def test_a_connection_without_a_whole_head_is_closed(two_workers: Running, sent:
         assert connection.recv(1) == b""
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"nonsense\r\n\r\n", HEAD.replace(b"Content-Length: ", b"Content-Length: x")],
+    ids=["request line", "length"],
+)
+def test_what_is_no_http_is_answered_with_a_problem_document_and_counted(
+    two_workers: Running, sent: bytes
+) -> None:
+    def refused_so_far() -> float:
+        return total(two_workers.metrics(), "kizashi_rejected_total", reason="MalformedRequest")
+
+    before = refused_so_far()
+    with two_workers.connect() as connection:
+        connection.sendall(sent)
+        status, headers, body = answer_of(connection)
+        assert connection.recv(1) == b""
+    problem = json.loads(body)
+    assert (status, headers["content-type"]) == (400, "application/problem+json")
+    assert headers["x-request-id"] == problem["request_id"]
+    assert "no HTTP/1.1 request" in problem["detail"]
+    wait_until(lambda: refused_so_far() == before + 1)
+
+
 def test_an_idle_connection_is_closed_after_its_answer(two_workers: Running) -> None:
     with two_workers.connect() as connection:
         connection.sendall(HEAD + BODY)
@@ -213,6 +236,29 @@ def refused(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+def test_workers_end_with_a_parent_that_was_killed_and_leave_the_port_to_the_next(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    with running(bundle.folder, first, workers=2) as service:
+        workers = service.workers()
+        assert len(workers) == 2
+        under_way = service.connect()
+        under_way.sendall(HEAD + BODY[:5])
+        time.sleep(0.3)
+        service.process.kill()
+        service.process.wait()
+        wait_until(lambda: refused(service.port))
+        under_way.sendall(BODY[5:])
+        assert answer_of(under_way)[0] == 200  # what is under way is answered
+        under_way.close()
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        with running(bundle.folder, second, port=service.port, workers=2) as again:
+            assert again.score(NORMAL_ROW)["status"] == "normal"
 
 
 def test_a_request_that_is_never_finished_does_not_keep_the_service_from_ending(

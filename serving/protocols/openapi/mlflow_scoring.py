@@ -81,6 +81,7 @@ _PING: dict[str, Any] = {
 }
 
 
+@router.head("/ping", include_in_schema=False)
 @router.get("/ping", summary="Can a row be scored now?", **_PING)
 async def ping(request: Request) -> PlainTextResponse:
     """200 and an empty line when a row can be scored, 404 when no model is ready."""
@@ -88,6 +89,7 @@ async def ping(request: Request) -> PlainTextResponse:
     return PlainTextResponse("\n", 404 if scoring.detectors.held() is None else 200)
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Can a row be scored now?", **_PING)
 async def health(request: Request) -> PlainTextResponse:
     """The same as GET /ping; GET /health/ready says more."""

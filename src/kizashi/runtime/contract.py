@@ -125,11 +125,14 @@ class DataContract:
             return numbers_1F.reshape(-1)
         where = "" if number is None else f"row {number}: "
         if isinstance(values, Mapping):
-            cells, problems = self._cells_by_name(values, where, number)
+            problems = self._wrong_names(values, where, number)
+            cells = [(at, values[name]) for at, name in enumerate(self.names) if name in values]
         else:
-            cells, problems = self._cells_in_order(values, where, number)
+            given, problems = self._cells_in_order(values, where, number)
+            cells = list(enumerate(given))
         row_F, missing = np.empty(len(self.sensors)), 0
-        for index, (sensor, cell) in enumerate(zip(self.sensors, cells, strict=False)):
+        for index, cell in cells:
+            sensor = self.sensors[index]
             reading = _reading(cell)
             if reading is not None:
                 row_F[index] = reading
@@ -286,9 +289,9 @@ class DataContract:
             return [], [Problem(detail, None, number)]
         return values, []
 
-    def _cells_by_name(
+    def _wrong_names(
         self, values: Mapping[Any, object], where: str, number: int | None
-    ) -> tuple[Sequence[object], list[Problem]]:
+    ) -> list[Problem]:
         problems = [
             Problem(f"{where}sensor '{name}' is missing; {sensor.wanted}", name, number)
             for name, sensor in zip(self.names, self.sensors, strict=True)
@@ -303,7 +306,7 @@ class DataContract:
             for name in values
             if name not in self.names
         ]
-        return ([] if problems else [values[name] for name in self.names]), problems
+        return problems
 
     @property
     def _expected(self) -> str:

@@ -170,9 +170,13 @@ def test_a_full_disk_is_answered_with_503_and_forgotten_when_there_is_room(
         assert (status, headers["retry-after"]) == (503, "2")
         assert "the verdict was reached and could not be recorded" in problem["detail"]
         assert normal(running) == 200
+        status, ready = running.get("/health/ready")
+        assert status == 200
+        assert any("anomalies are answered with 503" in one for one in json.loads(ready)["notes"])
         unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
         wait_until(lambda: anomaly(running, "after") == 200)
+        assert json.loads(running.get("/health/ready")[1])["notes"] == []
     database = open_database(address)
     assert {"before", "after"} <= kept_ids(database)
     assert "during" not in kept_ids(database)

@@ -1,14 +1,20 @@
 import csv
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
+from serving.verdicts.batch import THREADS
+from serving.verdicts.judging import Judging
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle, press_line_rows
 from tests.serving.conftest import MakeClient
+from tests.serving.services import wait_until
 
 ROWS = "timestamp,sound,vibration,current\n08:00,1.1,1.2,0.9\n08:01,3,1,2\n"
 CSV = {"Content-Type": "text/csv"}
@@ -213,3 +219,34 @@ def test_a_batch_larger_than_the_setting_is_refused(
     answer = client.post("/anomaly/batch", content=ROWS + "x" * 2048, headers=CSV)
     assert answer.status_code == 413
     assert answer.json()["detail"] == "the body is larger than the 2048 bytes that are read"
+
+
+def test_batches_that_wait_for_a_thread_are_counted(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(client.app, FastAPI)
+    counts = client.app.state.counts
+    more, go_on, open_as_before = 3, threading.Event(), Judging.open
+
+    def held(self: Judging, *given: object) -> object:
+        go_on.wait(30)
+        yield from open_as_before(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Judging, "open", held)
+
+    def waiting() -> float:
+        return float(dict(counts.snapshot().gauges["kizashi_queue_depth"])[("batches",)])
+
+    body = {"instances": [NORMAL_ROW]}
+    assert client.get("/metrics").status_code == 200
+    assert waiting() == 0
+    with client, ThreadPoolExecutor(THREADS + more) as clients:
+        asked = [
+            clients.submit(client.post, "/anomaly/batch", json=body) for _ in range(THREADS + more)
+        ]
+        try:
+            wait_until(lambda: waiting() == more)
+        finally:
+            go_on.set()
+        assert [one.result().status_code for one in asked] == [200] * (THREADS + more)
+    assert waiting() == 0

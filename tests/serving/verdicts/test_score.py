@@ -202,6 +202,47 @@ def test_each_wrong_thing_is_a_problem_of_its_own(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "body", "wrong"),
+    [
+        (
+            "",
+            {"values": [1.2, "x", 1.1], "source": ""},
+            ["'current' is 'x'", "source is ''"],
+        ),
+        (
+            "",
+            {"values": ["x", 0.9, 1.1], "timestamp": "noon", "heat": 1},
+            ["'heat' is unknown", "timestamp is 'noon'", "sensor 'vibration' is 'x'"],
+        ),
+        (
+            "",
+            {"values": {"vibration": "x", "current": 0.9, "heat": 1}},
+            ["'sound' is missing", "'heat' is unknown", "sensor 'vibration' is 'x'"],
+        ),
+        (
+            "?detail=wrong&prototypes=9&keep=perhaps",
+            {"values": [1.2, 0.9]},
+            ["detail is 'wrong'", "prototypes is '9'", "keep is 'perhaps'", "2 values came"],
+        ),
+        ("?detail=wrong", [], ["detail is 'wrong'", "the body is not an object"]),
+        (
+            "",
+            {"source": 7, "timestamp": "noon"},
+            ["'values' is missing", "source is 7", "'noon'"],
+        ),
+    ],
+)
+def test_wrong_things_of_different_kinds_are_all_told_at_once(
+    client: TestClient, query: str, body: object, wrong: list[str]
+) -> None:
+    answer = client.post(f"/anomaly{query}", json=body)
+    assert answer.status_code == 422
+    told = [one["detail"] for one in answer.json()["errors"]]
+    assert len(told) == len(wrong)
+    assert all(any(part in one for one in told) for part in wrong)
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({"Content-Type": "application/json; charset=utf-8"}, 200),
