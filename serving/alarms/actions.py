@@ -9,6 +9,7 @@ from serving.alarms.desk import By, Facts, Held, create, hold, save, take
 from serving.alarms.machine import NEEDS_ACKNOWLEDGEMENT, Alarm, Forbidden, Moved
 from serving.alarms.rules import KINDS, Kind, Rules
 from serving.errors import Conflict, NotFound
+from serving.history.labelled import WRONG
 from serving.history.record import MICROSECONDS
 from serving.history.tables import annotations, labels, occurrences, sources
 
@@ -74,7 +75,8 @@ def put_back(
 def label(connection: Connection, occurrence_id: int, told: str | None, by: By) -> None:
     """Say that an occurrence was a true or a false alarm, or take it back; raises NotFound.
 
-    The rows from its beginning to its end are then examples for training: anomalies, or normal.
+    The wrong rows from the first that it began with to its end are then examples for training:
+    anomalies, or normal. The normal rows among them say nothing: they are not what it was about.
     """
     query = select(occurrences).where(occurrences.c.id == occurrence_id)
     found = connection.execute(query).first()
@@ -89,8 +91,9 @@ def label(connection: Connection, occurrence_id: int, told: str | None, by: By) 
         insert(labels),
         {
             "source_id": found.source_id,
-            "start": found.began,
-            "end": found.ended or by.at,
+            "start": found.began if found.first is None else found.first,
+            "end": by.at if found.ended is None else found.ended,
+            "bits": WRONG.get(found.kind, 0),
             "label": "anomaly" if told == "true" else "normal",
             "occurrence_id": occurrence_id,
             "at": by.at,

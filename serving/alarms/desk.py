@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 from serving.alarms.machine import HIDDEN, Alarm, Moved, Step
 from serving.alarms.rules import KINDS, Kind, Priority, SourceRules
 from serving.history.record import MICROSECONDS
-from serving.history.tables import alarms, audit, models, occurrences, outbox
+from serving.history.tables import alarms, audit, labels, models, occurrences, outbox
 
 # Statements are made once: to make one takes longer than to run it.
 _FIND = (
@@ -189,6 +189,7 @@ def _occurrence(
                 "kind": held.kind,
                 "priority": priority,
                 "began": facts.time,
+                "first": _first(held.alarm, facts.time),
                 "begins": 1,
                 "chattering": 0,
                 "rows": 0,
@@ -204,6 +205,9 @@ def _occurrence(
         held.occurrence_id = made.inserted_primary_key[0]
     elif step.event == "ended":
         _change(connection, held, ended=facts.time)
+        # Who marked it while it went on meant all of it.
+        mine = labels.c.occurrence_id == held.occurrence_id
+        connection.execute(update(labels).where(mine), {"end": facts.time})
     elif step.event == "chattering":
         begins = len(held.alarm.begins)
         _change(connection, held, chattering=1, begins=begins)
@@ -212,6 +216,11 @@ def _occurrence(
         open_ones = and_(occurrences.c.alarm_id == held.id, occurrences.c.acknowledged.is_(None))
         values = {"acknowledged": by.at, "acknowledged_by": by.who, "comment": by.why}
         connection.execute(update(occurrences).where(open_ones), values)
+
+
+def _first(alarm: Alarm, began: int) -> int:
+    """When the first of the wrong rows that it began with was; row times may go back a little."""
+    return min([began, *(round(time * MICROSECONDS) for time in alarm.wrongs)])
 
 
 def _change(connection: Connection, held: Held, **values: object) -> None:

@@ -66,6 +66,8 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The last verdicts, the newest lowest; 1 is wrong."""
     normals: int = 0
     """Normal verdicts since the last wrong one."""
+    wrongs: tuple[float, ...] = ()
+    """The rows' own times of the wrong verdicts in `bits`, the oldest first, until it begins."""
     wrong: bool = False
     """What the rule says; `active` is what people see, held up while it chatters."""
     active: bool = False
@@ -118,12 +120,22 @@ def quiet(alarm: Alarm) -> bool:
     return not (alarm.bits or alarm.wrong or alarm.active)
 
 
-def judge(alarm: Alarm, rule: Rule, wrong: bool, now: float, *, may_begin: bool = True) -> Moved:
-    """One more verdict. It begins after `begin` wrong ones of the last `of`, and ends after `end`
-    normal ones in a row; without `may_begin` (a machine that warms up) verdicts only count."""
+def judge(
+    alarm: Alarm,
+    rule: Rule,
+    wrong: bool,
+    now: float,
+    *,
+    may_begin: bool = True,
+    time: float | None = None,
+) -> Moved:
+    """One more verdict, of a row with a `time` of its own, or of now. It begins after `begin` wrong
+    ones of the last `of`, and ends after `end` normal ones in a row; without `may_begin` (a machine
+    that warms up) verdicts only count."""
     bits = (alarm.bits << 1 | wrong) & ((1 << rule.of) - 1)
     normals = 0 if wrong else min(alarm.normals + 1, rule.end)
-    alarm = _with(alarm, bits=bits, normals=normals)
+    wrongs = _in_window(alarm, wrong, now if time is None else time, bits.bit_count())
+    alarm = _with(alarm, bits=bits, normals=normals, wrongs=wrongs)
     steps: list[Step] = []
     if not alarm.wrong and wrong and may_begin and bits.bit_count() >= rule.begin:
         alarm, steps = _begin(alarm, rule, now)
@@ -136,6 +148,14 @@ def judge(alarm: Alarm, rule: Rule, wrong: bool, now: float, *, may_begin: bool 
         alarm, more = settle(alarm, rule, now)
         steps += more
     return alarm, steps
+
+
+def _in_window(alarm: Alarm, wrong: bool, time: float, count: int) -> tuple[float, ...]:
+    """The times of the wrong verdicts among the last ones, for which an alarm that began already
+    has no more use."""
+    if alarm.wrong or not count:
+        return ()
+    return (alarm.wrongs + ((time,) if wrong else ()))[-count:]
 
 
 def settle(alarm: Alarm, rule: Rule, now: float) -> Moved:

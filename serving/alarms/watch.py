@@ -102,7 +102,8 @@ class Watch:
                 continue
             warm = arrived < warm_until
             now = arrived / MICROSECONDS
-            moved = steps_of(held.alarm, rule, wrong, now, may_begin=not warm)
+            time = int(block.time_N[index]) / MICROSECONDS
+            moved = steps_of(held.alarm, rule, wrong, now, may_begin=not warm, time=time)
             began = any(step.event == "began" for step in moved[1])
             if moved[1] or moved[0].repeats > held.alarm.repeats:
                 if not began and worst is not None:

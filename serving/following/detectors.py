@@ -69,11 +69,15 @@ class Served:
 
     @cached_property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The headers that name the model which answered; a name that is not ASCII is quoted."""
-        return (
+        """The headers that name the model which answered, and a threshold that a person set for it;
+        a name that is not ASCII is quoted."""
+        named = (
             (b"x-model-name", quote(self.name, safe=PRINTABLE).encode()),
             (b"x-model-version", quote(self.version, safe=PRINTABLE).encode()),
         )
+        if self.change is None or self.change.value is None:
+            return named
+        return (*named, (b"x-threshold-override", repr(self.change.value).encode()))
 
 
 class Detectors:

@@ -5,5 +5,6 @@ observer              hears of verdicts on the thread that made them, and hands 
 writer                one thread of this worker, which commits them in groups
 store, trends, clock, quality   what one group does to the database
 queries, export       what is read back; api: over HTTP
-retention, upkeep     what is let go again, and what time alone changes
+retention, upkeep     what is let go again, and what time alone changes; room: how much there is
+labelled              which rows people's labels mean
 """

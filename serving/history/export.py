@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -45,6 +45,15 @@ QUALITY = ((MISSING, "missing"), (OUT_OF_RANGE, "out_of_range"), (STUCK, "stuck"
 Cell = str | float | int | None
 
 
+class Label(NamedTuple):
+    """What was said of the rows from `start` to `end` that have one of these bits, or of all."""
+
+    start: int
+    end: int
+    bits: int | None
+    label: int
+
+
 def exported(
     database: Database, source: str, start: int, end: int, what: Exported, format_: Format
 ) -> StreamingResponse:
@@ -80,8 +89,10 @@ class Rows:
             known = connection.execute(select(models).where(models.c.id.in_(self._model_ids())))
             self._models: dict[int, Any] = {row.id: row for row in known}
             query = select(labels).where(labels.c.source_id == self._source_id)
-            found = connection.execute(query.order_by(labels.c.at)).all()
-        self._labels = [(row.start, row.end, int(row.label == "anomaly")) for row in found]
+            found = connection.execute(query.order_by(labels.c.at, labels.c.id)).all()
+        self._labels = [
+            Label(row.start, row.end, row.bits, int(row.label == "anomaly")) for row in found
+        ]
         self._sensors = {
             row.id: [one["name"] for one in msgspec.json.decode(row.sensors)]
             for row in self._models.values()
@@ -94,24 +105,39 @@ class Rows:
 
     def pages(self) -> Iterator[list[list[Cell]]]:
         """The rows, in the order of their time."""
-        after = (self._start - 1, 0)
+        if self._what == "verdicts":
+            for found in self._between(self._start, self._end):
+                yield [self._row(row) for row in found]
+            return
+        page: list[list[Cell]] = []
+        for start, end, told in spans(self._labels):
+            for found in self._between(max(start, self._start), min(end, self._end)):
+                said = ((row, _said(told, row)) for row in found)
+                page += [self._row(row, label) for row, label in said if label is not None]
+                if len(page) >= PAGE:
+                    yield page
+                    page = []
+        if page:
+            yield page
+
+    def _between(self, start: int, end: int) -> Iterator[Sequence[Any]]:
+        """The rows of a time, both ends included, in pages."""
+        after = (start - 1, 0)
         while True:
             with self._database.read() as connection:
-                found = self._page(connection, after)
-            if not found:
+                found = self._page(connection, after, end)
+            if found:
+                yield found
+            if len(found) < PAGE:
                 return
-            yield [self._row(row) for row in found]
             after = (found[-1].time, found[-1].id)
 
-    def _page(self, connection: Connection, after: tuple[int, int]) -> Sequence[Any]:
+    def _page(self, connection: Connection, after: tuple[int, int], end: int) -> Sequence[Any]:
         c = verdicts.c
         beyond = or_(c.time > after[0], and_(c.time == after[0], c.id > after[1]))
         query = select(verdicts).where(
-            c.source_id == self._source_id, c.time >= after[0], c.time <= self._end, beyond
+            c.source_id == self._source_id, c.time >= after[0], c.time <= end, beyond
         )
-        if self._what == "labels":
-            spans = [c.time.between(start, end) for start, end, _ in self._labels]
-            query = query.where(or_(*spans)) if spans else query.where(c.id < 0)
         return connection.execute(query.order_by(c.time, c.id).limit(PAGE)).all()
 
     def _model_ids(self) -> Any:
@@ -123,7 +149,7 @@ class Rows:
             select(batches.c.model_id).where(batched).distinct(),
         )
 
-    def _row(self, row: Any) -> list[Cell]:
+    def _row(self, row: Any, label: int | None = None) -> list[Cell]:
         model, flags = self._models.get(row.model_id), row.flags
         values = dict(
             zip(
@@ -142,7 +168,7 @@ class Rows:
             int(bool(flags & LATE)),
         ]
         if self._what == "labels":
-            cells.append(self._label(row.time))
+            cells.append(label)
         cells += [values.get(name) for name in self.sensors]
         return [
             *cells,
@@ -151,11 +177,28 @@ class Rows:
             row.request_id,
         ]
 
-    def _label(self, time: int) -> int | None:
-        """What was said last of this time."""
-        return next(
-            (label for start, end, label in reversed(self._labels) if start <= time <= end), None
-        )
+
+def spans(told: Sequence[Label]) -> Iterator[tuple[int, int, list[Label]]]:
+    """Times that do not overlap, ascending, each with the labels in it in the order of `told`."""
+    order = sorted(range(len(told)), key=lambda place: told[place].start)
+    places: list[int] = []
+    until = 0
+    for place in order:
+        if places and told[place].start > until:
+            yield told[places[0]].start, until, [told[one] for one in sorted(places)]
+            places = []
+        until = max(until, told[place].end) if places else told[place].end
+        places.append(place)
+    if places:
+        yield told[places[0]].start, until, [told[one] for one in sorted(places)]
+
+
+def _said(told: Sequence[Label], row: Any) -> int | None:
+    """What was said last of a row; None where no label means it."""
+    for start, end, bits, label in reversed(told):
+        if start <= row.time <= end and (bits is None or row.flags & bits):
+            return label
+    return None
 
 
 def _csv(rows: Rows) -> Iterator[str]:

@@ -90,6 +90,7 @@ class History:
                     rows_days=settings.keep_rows_days,
                     trends_days=settings.keep_trends_days,
                     gigabytes=settings.keep_gigabytes,
+                    notifies=settings.notify_config is not None,
                 )
                 self._behind = (
                     Store(database, self.rules, settings.record),

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """What these tables are, and where the scripts in `migrations/` lead to."""
 
 ANOMALY, MISSING, OUT_OF_RANGE, STUCK, LATE, ARRIVAL = (1 << bit for bit in range(6))
@@ -186,6 +186,7 @@ occurrences = Table(
     Column("acknowledged_by", Text),
     Column("comment", Text),
     Column("label", String(10)),
+    Column("first", BigInteger),  # the first wrong row's time of those that it began with
     Index("occurrences_by_time", "began"),
     Index("occurrences_of_source", "source_id", "began"),
     sqlite_autoincrement=True,
@@ -265,6 +266,7 @@ labels = Table(
     Column("who", Text, nullable=False),
     Column("comment", Text, nullable=False),
     Column("annotation_id", Identity),  # the note that it came with
+    Column("bits", SmallInteger),  # it means rows with one of these flags; null: all
     Index("labels_of_source", "source_id", "start"),
 )
 

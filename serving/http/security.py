@@ -51,6 +51,7 @@ CORS_SHOWN = (
     "X-Model-Name",
     "X-Model-Version",
     "X-Request-ID",
+    "X-Threshold-Override",
 )
 
 

@@ -3,15 +3,14 @@
 Only rows that the same bundle judged count, as scores of another one mean something else.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import Connection, Select, and_, case, exists, func, or_, select
 
 from kizashi.runtime.calibration import ROUNDING, Calibration
+from serving.history.labelled import longest, means, near
 from serving.history.record import MICROSECONDS
 from serving.history.tables import (
     ANOMALY,
@@ -20,7 +19,6 @@ from serving.history.tables import (
     OUT_OF_RANGE,
     labels,
     models,
-    occurrences,
     sources,
     trends,
     verdicts,
@@ -156,55 +154,56 @@ def labelled(connection: Connection, bundle: str, value: float) -> Labelled:
     A row counts once: of two labels the later one, as in an export of them.
     """
     found = Labelled()
-    # Silence and bad data are not told by a score.
-    wanted = select(labels).outerjoin(occurrences, occurrences.c.id == labels.c.occurrence_id)
-    told = wanted.where(or_(occurrences.c.kind == "anomaly", labels.c.occurrence_id.is_(None)))
-    every = connection.execute(told.order_by(labels.c.at, labels.c.id)).all()
-    for label in every:
-        if label.occurrence_id is None:
-            continue
-        rows, hits = _rows_above(connection, label, (label.start, label.end + 1), bundle, value)
-        if rows and label.label == "anomaly":
-            found.true_alarms += 1
-            found.true_alarms_found += hits > 0
-        elif rows:
-            found.false_alarms += 1
-            found.false_alarms_found += hits > 0
-    for label, span in _in_force(every):
-        rows, hits = _rows_above(connection, label, span, bundle, value)
+    for label in connection.execute(_counted(connection, bundle, value)):
+        of_alarm = label.occurrence_id is not None
         if label.label == "anomaly":
-            found.true_rows += rows
-            found.true_found += hits
-            found.missed_rows += rows if label.occurrence_id is None else 0
+            found.true_alarms += of_alarm
+            found.true_alarms_found += of_alarm and label.above > 0
+            found.true_rows += label.held
+            found.true_found += label.held_above
+            found.missed_rows += 0 if of_alarm else label.held
         else:
-            found.false_rows += rows
-            found.false_found += hits
+            found.false_alarms += of_alarm
+            found.false_alarms_found += of_alarm and label.above > 0
+            found.false_rows += label.held
+            found.false_found += label.held_above
     return found
 
 
-def _in_force(every: Sequence[Any]) -> Iterator[tuple[Any, tuple[int, int]]]:
-    """Which label holds from when until before when; `every` is in the order they were given."""
-    for source_id in dict.fromkeys(label.source_id for label in every):
-        mine = [label for label in every if label.source_id == source_id]
-        bounds = sorted({label.start for label in mine} | {label.end + 1 for label in mine})
-        for start, end in pairwise(bounds):
-            last = [label for label in mine if label.start <= start and end <= label.end + 1][-1:]
-            for label in last:
-                yield label, (start, end)
-
-
-def _rows_above(
-    connection: Connection, label: Any, span: tuple[int, int], bundle: str, value: float
-) -> tuple[int, int]:
-    """The rows of a span in which this label holds, and how many would be anomalies."""
+def _counted(connection: Connection, bundle: str, value: float) -> Select[Any]:
+    """Of each label that means a row: its rows above the threshold, those of its rows that no later
+    label means, and those of these above it."""
+    later = labels.alias("later")
+    # Silence and bad data are not told by a score.
+    of_score = or_(labels.c.bits.is_(None), labels.c.bits == ANOMALY)
+    after = or_(later.c.at > labels.c.at, and_(later.c.at == labels.c.at, later.c.id > labels.c.id))
+    overruled = (
+        exists()
+        .where(near(later, longest(connection) or 0), means(later), after)
+        .where(or_(later.c.bits.is_(None), later.c.bits == ANOMALY))
+        .correlate(verdicts, labels)
+    )
     above = or_(verdicts.c.score > value * (1 + ROUNDING), _out_of_range())
-    rows, hits = connection.execute(
-        select(func.count(), func.sum(case((above, 1), else_=0)))
-        .where(verdicts.c.source_id == label.source_id)
-        .where(verdicts.c.time >= span[0], verdicts.c.time < span[1])
+    row = (
+        select(
+            labels.c.id,
+            labels.c.label,
+            labels.c.occurrence_id,
+            case((above, 1), else_=0).label("above"),
+            case((overruled, 0), else_=1).label("held"),
+        )
+        .where(of_score, means(labels))
         .where(verdicts.c.model_id.in_(_models(bundle)))
-    ).one()
-    return int(rows), int(hits or 0)
+        .subquery()
+    )
+    c = row.c
+    return select(
+        c.label,
+        c.occurrence_id,
+        func.sum(c.above).label("above"),
+        func.sum(c.held).label("held"),
+        func.sum(c.above * c.held).label("held_above"),
+    ).group_by(c.id, c.label, c.occurrence_id)
 
 
 def _models(bundle: str) -> Any:

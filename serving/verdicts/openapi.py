@@ -196,6 +196,10 @@ _NAMED = {
     "X-Model-Name": {"schema": {"type": "string"}, "description": "The model that answered"},
     "X-Model-Version": {"schema": {"type": "string"}, "description": "Its version"},
     "X-Request-ID": {"schema": {"type": "string"}, "description": "The request's id"},
+    "X-Threshold-Override": {
+        "schema": {"type": "number"},
+        "description": "The threshold that an operator set, while it is in force",
+    },
 }
 
 

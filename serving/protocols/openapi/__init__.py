@@ -8,6 +8,10 @@ NAMED = {
     "X-Model-Name": {"schema": {"type": "string"}, "description": "The model that answered"},
     "X-Model-Version": {"schema": {"type": "string"}, "description": "Its version"},
     "X-Request-ID": {"schema": {"type": "string"}, "description": "The request's id"},
+    "X-Threshold-Override": {
+        "schema": {"type": "number"},
+        "description": "The threshold that an operator set, while it is in force",
+    },
 }
 REASONS = {
     400: "A request that cannot be answered as it is; the text names what is wrong",

@@ -67,7 +67,7 @@ def test_processes_that_start_together_make_the_tables_once(
         assert list(threads.map(use, databases)) == [0] * 6
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 def test_tables_of_an_older_service_become_those_of_a_new_database(
     database: Database,
     address: str,

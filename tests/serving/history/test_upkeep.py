@@ -1,17 +1,20 @@
 """What time alone changes, and what is let go of."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import create_engine, insert, select, text
 
 from serving.alarms.rules import Rules, rules_of
 from serving.following.detectors import Served
 from serving.history.database import Database
 from serving.history.record import MICROSECONDS
-from serving.history.retention import Retention
+from serving.history.retention import GIGABYTE, Retention
+from serving.history.room import size
 from serving.history.store import Store
-from serving.history.tables import DAY, MINUTE, alarms, audit, trends, verdicts
+from serving.history.tables import DAY, MINUTE, alarms, audit, outbox, trends, verdicts
 from serving.history.upkeep import Upkeep
 from tests.serving.history.conftest import count
 from tests.serving.history.test_store import START, row, states
@@ -108,6 +111,70 @@ def test_beyond_its_size_the_oldest_normal_rows_go_first(
     assert gone == count_normal(500)
     assert count(database, verdicts) == 50
     assert Retention(rows_days=0, trends_days=0).tidy(database, at(10_000 * DAY)) == 0
+
+
+def test_beyond_its_size_no_more_goes_than_has_to(
+    store: Store, database: Database, served: Served
+) -> None:
+    for group in range(20):
+        store.write([row(served, group * 1000.0 + one) for one in range(1000)])
+    _vacuum(database)
+    with database.read() as connection:
+        limit = 0.9 * size(connection, database) / GIGABYTE
+    retention = Retention(rows_days=0, trends_days=0, gigabytes=limit, settle_seconds=0.5)
+    for _ in range(4):
+        retention.tidy(database, at(100_000))
+        _vacuum(database)
+        time.sleep(0.6)
+    assert 0.8 * 20_000 <= count(database, verdicts) <= 0.9 * 20_000
+
+
+def _vacuum(database: Database) -> None:
+    """What autovacuum does, when what connections have yet to tell of their rows is told."""
+    if not database.sqlite:
+        database.dispose()
+        engine = create_engine(database.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+        engine.dispose()
+
+
+def test_minutes_go_before_anomalies_where_they_take_the_room(
+    store: Store, database: Database, served: Served
+) -> None:
+    store.write([row(served, float(one), anomaly=one % 10 == 0) for one in range(500)])
+    minute: dict[str, Any] = {
+        "source_id": 1,
+        "resolution": MINUTE,
+        "model_id": 1,
+        "rows": 1,
+        "anomalies": 0,
+    }
+    minute |= {"score_sum": 1.0, "score_max": 1.0, "sensors": b"0" * 512}
+    first = at(0) - 20_000 * MINUTE * MICROSECONDS
+    with database.write() as connection:
+        starts = [first + one * MINUTE * MICROSECONDS for one in range(10_000)]
+        connection.execute(insert(trends), [minute | {"start": start} for start in starts])
+    _vacuum(database)
+    with database.read() as connection:
+        limit = 0.5 * size(connection, database) / GIGABYTE
+    retention = Retention(rows_days=0, trends_days=0, gigabytes=limit)
+    retention.tidy(database, at(600))
+    assert count(database, verdicts) == 50
+    assert 3_000 < count(database, trends) < 6_000
+
+
+def test_steps_that_nobody_takes_go_by_age_where_nothing_is_notified(
+    store: Store, database: Database, served: Served
+) -> None:
+    store.write([row(served, float(one), True) for one in range(4)])
+    later = at(20 * DAY)
+    Retention().tidy(database, later)
+    assert count(database, outbox) == 1
+    Retention(notifies=False).tidy(database, at(10 * DAY))
+    assert count(database, outbox) == 1
+    Retention(notifies=False).tidy(database, later)
+    assert count(database, outbox) == 0
 
 
 def count_normal(rows: int) -> int:

@@ -123,6 +123,23 @@ def test_rows_that_wait_for_a_store_that_is_down_do_not_hurry_it(
     writer.close()
 
 
+def test_single_rows_beyond_what_may_wait_are_counted_and_an_anomaly_is_still_taken(
+    writer: Writer, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "MOST_WAITING", 10)
+    monkeypatch.setattr(writer, "start", lambda: None)
+    for _ in range(15):
+        writer.put(row(served, NORMAL_ROW))
+    assert (writer.depth, writer.dropped) == (10, 5)
+    kept: Future[None] = Future()
+    writer.put_anomaly(row(served, ANOMALOUS_ROW, kept))
+    monkeypatch.undo()
+    writer.start()
+    kept.result(10)
+    writer.close()
+    assert (writer.written, writer.dropped) == (11, 5)
+
+
 def test_a_thread_with_a_batch_waits_for_room_and_nothing_is_lost(
     writer: Writer, served: Served
 ) -> None:

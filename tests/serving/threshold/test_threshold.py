@@ -76,6 +76,34 @@ def test_a_threshold_set_by_hand_decides_and_is_shown_with_every_verdict(
     assert after["p_value"] == before["p_value"]
 
 
+def test_every_answer_says_in_a_header_that_an_operators_threshold_is_in_force(
+    client: TestClient, press_line: Bundle
+) -> None:
+    variables = [
+        {"variable": name, "timestamps": ["2026-01-01T00:00:00Z"], "values": [value]}
+        for name, value in zip(press_line.detector.contract.names, ANOMALOUS_ROW, strict=True)
+    ]
+    row = client.post("/anomaly", json={"values": ANOMALOUS_ROW})
+    name = row.headers["X-Model-Name"]
+    tensor = {"name": "values", "shape": [1, 3], "datatype": "FP32", "data": ANOMALOUS_ROW}
+    asked: dict[str, Any] = {
+        "/anomaly": {"values": ANOMALOUS_ROW},
+        "/anomaly?detail=full": {"values": ANOMALOUS_ROW},
+        "/anomaly/batch": {"instances": [ANOMALOUS_ROW]},
+        "/invocations": {"instances": [ANOMALOUS_ROW]},
+        f"/v2/models/{name}/infer": {"inputs": [tensor]},
+        f"/anomalydetector/v1.1/multivariate/models/{name}:detect-last": {"variables": variables},
+    }
+    for value in (None, 3.5):
+        if value is not None:
+            set_to(client, value, press_line)
+        for path, body in asked.items():
+            answer = client.post(path, json=body)
+            assert answer.status_code == 200, (path, answer.text)
+            told = answer.headers.get("X-Threshold-Override")
+            assert told == (None if value is None else "3.5"), path
+
+
 def test_the_model_says_who_set_it_and_promises_nothing(
     client: TestClient, press_line: Bundle
 ) -> None:
