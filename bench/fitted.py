@@ -88,6 +88,8 @@ class FittedOwn:
     calibrated_score = score
 
     def serve(self, windows_BTF: FloatArray) -> object:
+        if len(windows_BTF) == 1:
+            return self.detector.verdict(windows_BTF[0])
         return self.detector.decide(windows_BTF, self.detector.score(windows_BTF))
 
     def calibrate(self, rule: Threshold) -> Threshold:

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from kizashi.errors import ConfigurationError, DataError
-from kizashi.runtime.thresholds import CalibrationScores, ConformalThreshold, LabelledThreshold
+from kizashi.runtime.thresholds import (
+    BlocksThreshold,
+    CalibrationScores,
+    ConformalThreshold,
+    LabelledThreshold,
+)
 
 NORMAL = np.random.default_rng(0).uniform(0, 1, 5000)
 
@@ -34,6 +39,19 @@ def test_no_choice_goes_below_the_ceiling_of_false_alarms() -> None:
     low_faults = evidence([0.1] * 20, [0.5] * 20)  # the best F1 would be at 0.1
     ceiling = ConformalThreshold(0.05).fit(NORMAL).value
     assert LabelledThreshold(0.05).fit(low_faults).value == ceiling > 0.9
+
+
+def test_where_rows_depend_on_one_another_the_ceiling_has_the_margin_of_blocks() -> None:
+    wandering = np.cumsum(np.random.default_rng(1).normal(size=(50, 100)), axis=1).ravel()
+    wandering -= wandering.min()
+    labels = np.array([False] * 30 + [True] * 30)
+    scores = np.where(labels, 1.0, 0.5)
+
+    def value(rule: type[ConformalThreshold | BlocksThreshold | LabelledThreshold]) -> float:
+        given = CalibrationScores(wandering, in_time=True, labelled_scores=scores, labels=labels)
+        return rule(0.05).fit(given).value
+
+    assert value(LabelledThreshold) == value(BlocksThreshold) > value(ConformalThreshold)
 
 
 def test_of_equal_choices_the_lowest_finds_most() -> None:

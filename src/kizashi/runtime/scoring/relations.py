@@ -81,7 +81,7 @@ class SensorRelations(Scorer):
     ) -> FloatArray:
         filled_NF = filled_BTF.reshape(-1, filled_BTF.shape[-1])
         missing_NF = missing_BTF.reshape(filled_NF.shape)
-        straight_NF = scaler.straighten(filled_NF)
+        straight_NF = np.array(scaler.straighten(filled_NF))
         pull_NF = (straight_NF - self._center) @ self._root_FD @ self._root_FD.T
         patterns_PF, of_N = np.unique(missing_NF, axis=0, return_inverse=True)
         for place, gone_F in enumerate(patterns_PF):

@@ -3,7 +3,7 @@
 from kizashi.runtime.calibration import fewest_rows
 from kizashi.runtime.thresholds.blocks import BlocksThreshold
 from kizashi.runtime.thresholds.conformal import ConformalThreshold
-from kizashi.runtime.thresholds.dependence import dependence
+from kizashi.runtime.thresholds.dependence import DEPENDENT, dependence
 from kizashi.runtime.thresholds.evidence import CalibrationScores
 from kizashi.runtime.thresholds.labelled import LabelledThreshold
 from kizashi.runtime.thresholds.pot import LARGEST_ALPHA, PotThreshold
@@ -12,9 +12,6 @@ from kizashi.runtime.thresholds.rule import Threshold
 
 ENOUGH_LABELLED = 30
 """Labelled windows, faulty ones and normal ones, below which a choice by labels is chance."""
-DEPENDENT = 1.5
-"""The `dependence` from which on rows are taken to depend on one another: chance alone rarely
-makes independent rows look so."""
 
 
 class AutoThreshold(RateThreshold):

@@ -11,6 +11,9 @@ FloatArray = npt.NDArray[np.float64]
 FOLLOWED = 100
 """Exceedances that an autocorrelation is taken from, at least, as long as half of the rows hold
 them: with fewer it is too short by chance."""
+DEPENDENT = 1.5
+"""The `dependence` from which on rows are taken to depend on one another: chance alone rarely
+makes independent rows look so."""
 
 
 def dependence(scores: FloatArray, alpha: float) -> float:

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kizashi.errors import ConfigurationError, DataError
+from kizashi.runtime.thresholds.blocks import BlocksThreshold
 from kizashi.runtime.thresholds.conformal import ConformalThreshold
+from kizashi.runtime.thresholds.dependence import DEPENDENT, dependence
 from kizashi.runtime.thresholds.evidence import CalibrationScores
 from kizashi.runtime.thresholds.rate import RateThreshold
 
@@ -16,7 +18,8 @@ CountArray = npt.NDArray[np.intp]
 
 class LabelledThreshold(RateThreshold):
     """The threshold with the best F-beta on labelled windows, or the lowest cost, that lets no more
-    false alarms through than the conformal threshold at `alpha`.
+    false alarms through than the conformal threshold at `alpha`, or than the one from blocks where
+    rows depend on one another.
 
     F-beta weighs finding faults `beta` times as much as being right about them (van Rijsbergen,
     "Information Retrieval", 1979). Instead of it, `false_alarm_cost` and `miss_cost` together are
@@ -67,7 +70,7 @@ class LabelledThreshold(RateThreshold):
                 f"threshold '{self.kind}' needs labelled rows, faulty and normal ones, and there "
                 f"are {_counted(labels)}; give data.labelled=FILE or choose another threshold"
             )
-        ceiling = ConformalThreshold(self.alpha).fit(evidence)
+        ceiling = self._ceiling(evidence)
         candidates = np.append(ceiling.value, np.unique(scores[scores > ceiling.value]))
         found, false = _above(scores[labels], candidates), _above(scores[~labels], candidates)
         faulty = int(labels.sum())
@@ -91,6 +94,12 @@ class LabelledThreshold(RateThreshold):
             f"rows, and {exceeded:.4%} of the calibration rows"
         )
         return value
+
+    def _ceiling(self, evidence: CalibrationScores) -> RateThreshold:
+        depend = evidence.in_time and (
+            bool(evidence.blocks) or dependence(evidence.scores, self.alpha) >= DEPENDENT
+        )
+        return (BlocksThreshold if depend else ConformalThreshold)(self.alpha).fit(evidence)
 
     @property
     def _target(self) -> str:
