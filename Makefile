@@ -1,7 +1,7 @@
 # Every task of the project is a target; `make` alone lists them.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help serve demo test check repro address sample bench-detection bench-serving fuzz cases-named ui lock environment git-checkout
+.PHONY: help serve demo test check repro address sample bench-detection bench-serving bench-history fuzz cases-named ui lock environment git-checkout
 
 HOST ?= 127.0.0.1
 PORT ?= 8000
@@ -60,6 +60,10 @@ bench-detection: cases-named environment ## Measure detection beside other detec
 # Other servers' environments are made below .bench-serving; OPTIONS are those of `python -m bench.serving`.
 bench-serving: environment ## Measure the service beside other servers of models (half an hour; 1 GB of environments)
 	@$(RUN) -m bench.serving uv="$(UV)" out="$(OUT)" readme.en=README.md readme.ja=README.ja.md $(OPTIONS)
+
+# OPTIONS are those of `python -m bench.history`.
+bench-history: environment ## Measure the history, its faults and its pages (a quarter of an hour; 10 GB of disk meanwhile)
+	@$(RUN) -m bench.history out="$(OUT)" readme.en=README.md readme.ja=README.ja.md $(OPTIONS)
 
 fuzz: environment ## Send the service thirty times as many bad requests as the tests do, and others each time (half an hour)
 	@HYPOTHESIS_PROFILE=long $(RUN) -m pytest tests/serving/faults/test_schema.py tests/serving/faults/test_mutations.py

@@ -66,7 +66,7 @@ def main(config: DictConfig) -> None:
     measure = setting(config, "measure", Annotated[list[Named], MinLen(1)])
     readme = setting(config, "readme", dict[Literal["en", "ja"], str | None])
     out = Path(setting(config, "out", str))
-    stated = make_command(HydraConfig.get().overrides.task)
+    stated = make_command(HydraConfig.get().overrides.task, COMMAND)
     table = write(out / "serving.csv", machine())
     for name in dict.fromkeys(measure):
         made_by = Figure(name, "", "command", note=stated)
@@ -111,9 +111,9 @@ def bench_of(config: DictConfig) -> Bench:
     return Bench(environments, work, bundle, other, logged, rows_NF, peers, settings)
 
 
-def make_command(overrides: Sequence[str]) -> str:
-    """The command of a user who has a checkout. What else was measured is left out, and so is where
-    things lie: of no use to others."""
+def make_command(overrides: Sequence[str], target: str) -> str:
+    """The make target as a user gives it who has a checkout. What else was measured is left out,
+    and so is where things lie: of no use to others."""
     aside = ("measure=", "work=", "out=", "readme", "uv=")
     stated = [
         re.sub("^python=.*", "python=PYTHON", one) for one in overrides if not one.startswith(aside)
@@ -121,7 +121,7 @@ def make_command(overrides: Sequence[str]) -> str:
     options = shlex.join(stated)
     plain = not set(options) & set('"\\$`')
     given = f'"{options}"' if plain else shlex.quote(options)
-    return f"{COMMAND} OPTIONS={given}" if options else COMMAND
+    return f"{target} OPTIONS={given}" if options else target
 
 
 def machine() -> Iterator[Figure]:

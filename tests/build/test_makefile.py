@@ -85,6 +85,7 @@ def test_make_alone_lists_the_targets_with_what_they_do(checkout: Path) -> None:
         "ui",
         "bench-detection",
         "bench-serving",
+        "bench-history",
         "fuzz",
         "environment",
         "lock",

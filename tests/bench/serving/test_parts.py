@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from bench.serving.__main__ import make_command
+from bench.serving.brief import COMMAND
 from bench.serving.environments import Environments, NotBuilt
 from bench.serving.formats import FORMATS
 from bench.serving.model import simulated_rows
@@ -133,4 +134,4 @@ def test_the_simulation_repeats_itself_and_seeds_differ() -> None:
     ],
 )
 def test_the_command_that_is_stated_is_one_for_a_shell(overrides: list[str], command: str) -> None:
-    assert make_command(overrides) == command
+    assert make_command(overrides, COMMAND) == command

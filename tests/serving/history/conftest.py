@@ -1,6 +1,5 @@
 """The history over SQLite and over a real PostgreSQL: each test that asks for one runs on both."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import Table, func, select
 from starlette.testclient import TestClient
 
+from bench.postgres import Postgres
 from kizashi.runtime.bundle import Bundle
 from serving.alarms.rules import Rules, rules_of
 from serving.following.cache import Pointer
@@ -17,7 +17,7 @@ from serving.following.detectors import Served
 from serving.history.database import Database, database_url
 from serving.history.service import History
 from serving.history.store import Store
-from tests.databases import Postgres, running_postgres
+from tests.databases import postgres_or_skip
 
 AT_ONCE = {"default": {"warm_up": {"seconds": 0}}}
 """Rules under which an alarm begins with the third anomaly, also of a new source."""
@@ -25,16 +25,8 @@ AT_ONCE = {"default": {"warm_up": {"seconds": 0}}}
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    with (
-        tempfile.TemporaryDirectory(prefix="kz", ignore_cleanup_errors=True) as folder,
-        running_postgres(_reachable(folder) / "server") as server,
-    ):
+    with postgres_or_skip() as server:
         yield server
-
-
-def _reachable(folder: str) -> Path:
-    Path(folder).chmod(0o755)  # the server runs as another user
-    return Path(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -3,19 +3,18 @@
 import json
 import resource
 import signal
-import tempfile
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.client import HTTPException
-from itertools import count as counted
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from bench.history.asking import Asking
+from bench.postgres import Postgres
 from kizashi.runtime.bundle import Bundle
 from serving.history.database import Database
 from serving.history.tables import (
@@ -28,7 +27,7 @@ from serving.history.tables import (
     verdicts,
 )
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
-from tests.databases import Postgres, running_postgres
+from tests.databases import postgres_or_skip
 from tests.serving.history.conftest import count
 from tests.serving.services import Running, running, wait_until
 
@@ -58,10 +57,8 @@ def service(press_line: Bundle, tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture
 def own_postgres() -> Iterator[Postgres]:
     """A server that a test may stop."""
-    with tempfile.TemporaryDirectory(prefix="kz", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        with running_postgres(Path(folder) / "server") as server:
-            yield server
+    with postgres_or_skip() as server:
+        yield server
 
 
 def post(
@@ -98,30 +95,13 @@ def kept_ids(database: Database) -> set[str]:
 def test_a_service_killed_under_load_has_kept_every_anomaly_that_it_answered(
     service: Callable[..., Any], address: str, database: Database
 ) -> None:
-    answered: list[str] = []
-    numbers = counted()
-
-    def ask(running: Running, source: str) -> None:
-        try:
-            while True:
-                request_id = f"asked-{next(numbers)}"
-                normal(running, source)
-                if anomaly(running, request_id, source) == 200:
-                    answered.append(request_id)
-        except (OSError, ValueError, HTTPException):  # it is dead
-            return
-
-    with service(address) as running:
-        threads = [
-            threading.Thread(target=ask, args=(running, f"press-{number}")) for number in range(6)
-        ]
-        for thread in threads:
-            thread.start()
-        wait_until(lambda: len(answered) > 60, 60)
+    with (
+        service(address) as running,
+        Asking(running.port, ANOMALOUS_ROW, NORMAL_ROW, sources=6) as asking,
+    ):
+        wait_until(lambda: len(asking.anomalies) > 60, 60)
         running.process.send_signal(signal.SIGKILL)
-        for thread in threads:
-            thread.join(30)
-    assert set(answered) <= kept_ids(database)
+    assert set(asking.anomalies) <= kept_ids(database)
     # What the alarms are and what is to be told of them was committed with the anomalies.
     assert count(database, alarms) == 6
     assert count(database, outbox) == count(database, audit) == 6

@@ -1,0 +1,1 @@
+"""What the operators' history costs and keeps; `python -m bench.history` runs it."""
