@@ -125,7 +125,7 @@ def judge(
     if "contributions" in wanted:
         verdicts = scoring.full(served, windows_BTF, origin)
         score_B, anomaly_B = verdicts.score_B, verdicts.anomaly_B
-        values["contributions"] = verdicts.contribution_BF
+        values["contributions"] = verdicts.contribution_BF * score_B[:, None]
     elif len(windows_BTF) == 1:
         score, anomaly = scoring.one(served, windows_BTF[0], origin)
         score_B, anomaly_B = np.array([score]), np.array([anomaly])

@@ -121,8 +121,8 @@ def test_without_outputs_in_the_request_all_are_answered(client: TestClient) -> 
     ]
     status = answer["outputs"][1]
     assert (status["datatype"], status["data"]) == ("BYTES", ["normal", "anomaly"])
-    shares = np.reshape(answer["outputs"][3]["data"], (2, 3))
-    assert shares.sum(axis=1) == pytest.approx([1.0, 1.0])
+    contributions = np.reshape(answer["outputs"][3]["data"], (2, 3))
+    assert contributions.sum(axis=1) == pytest.approx(answer["outputs"][0]["data"])
 
 
 def test_every_output_is_what_the_service_itself_says(client: TestClient) -> None:
@@ -131,8 +131,8 @@ def test_every_output_is_what_the_service_itself_says(client: TestClient) -> Non
     assert outputs["score"] == close([full["score"]])
     assert outputs["status"] == [full["status"]]
     assert outputs["p_value"] == [full["p_value"]]
-    shares = [one["share"] for one in full["contributions"].values()]
-    assert outputs["contributions"] == shares
+    parts = [one["share"] * full["score"] for one in full["contributions"].values()]
+    assert outputs["contributions"] == pytest.approx(parts)
 
 
 @pytest.mark.parametrize("outputs", [["status"], ["p_value", "score"], ["contributions", "status"]])
