@@ -61,6 +61,7 @@ def page(
         "place": "",
         "root": "",
         "by_hand": _by_hand(request, locale),
+        "threshold_may_change": request.app.state.detectors.current is not None,
         "signed_in": getattr(request.state, "signed_in", False),
     }
     response = templates.TemplateResponse(

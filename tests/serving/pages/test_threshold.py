@@ -145,6 +145,24 @@ def test_it_is_applied_with_a_reason_shown_everywhere_and_undone_with_one_click(
     expect(page.locator("#changes li").first).to_contain_text("back to the calibrated")
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "set by hand: 1,234"), ("ja", "手動設定中です：1,234")]
+)
+def test_a_page_that_is_open_says_it_without_being_loaded_again(
+    service: str, open_page: OpenPage, language: str, said: str
+) -> None:
+    open_ones = [open_page(f"{service}{place}?lang={language}") for place in ("", "alarms", "try")]
+    for one in open_ones:
+        expect(one.locator("#set-by-hand")).to_be_hidden()
+    page = open_page(f"{service}threshold")
+    apply(page, "1234", "because")
+    for one in open_ones:
+        expect(one.locator("#set-by-hand")).to_contain_text(said, timeout=15_000)
+    undo(page)
+    for one in open_ones:
+        expect(one.locator("#set-by-hand")).to_be_hidden(timeout=15_000)
+
+
 def test_another_persons_change_appears_by_itself(service: str, open_page: OpenPage) -> None:
     one, other = open_page(f"{service}threshold"), open_page(f"{service}threshold")
     apply(one, "77", "because")
