@@ -11,21 +11,23 @@ channels with this tag and says what became of it.
 import argparse
 import logging
 import logging.config
+import socket
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 from kizashi.errors import ConfigurationError, KizashiError
 from serving.alarms.desk import SERVICE
-from serving.alarms.rules import read_rules
+from serving.alarms.rules import Rules, read_rules
 from serving.companion import end_with_parent
 from serving.errors import HistoryUnavailable
 from serving.following.follower_lock import take_lock
 from serving.history.database import Database, database_url
+from serving.history.lease import Lease
 from serving.history.record import MICROSECONDS
-from serving.history.retention import Retention
-from serving.history.upkeep import Upkeep
 from serving.logs import log_config
 from serving.notify.board import LEASE, payload_of_test, publish
 from serving.notify.channels import Channel, NotDelivered, read_channels
@@ -33,59 +35,78 @@ from serving.notify.dispatcher import Dispatcher, Dispatching, Manners
 from serving.notify.message import message
 from serving.settings import Settings, read_settings
 
-RENEW_SECONDS = 10.0
+LEASE_SECONDS = 15.0
+"""A host that is gone is missed after so long: well within the minute that a line stop lives."""
+RENEW_SECONDS = 3.0
+LOOK_SECONDS = 1.0
 GRACE_SECONDS = 2.0
 
 log = logging.getLogger("serving.attendant")
 
 
 class Attendant:
-    """The notifications of one host, sent while it holds the lease."""
+    """The notifications of one host, sent while it holds the lease; this process must hold the
+    host's lock, as it is the same holder as the ones before it."""
 
-    def __init__(self, settings: Settings, channels: Sequence[Channel]) -> None:
-        url = database_url(settings.database_url, settings.cache)
-        if url is None:
-            raise ConfigurationError(
-                "KIZASHI_NOTIFY_CONFIG is set and KIZASHI_DATABASE_URL is none; notifications come "
-                "of alarms, and those need the history"
-            )
-        rules = read_rules(settings.alarm_rules)
-        self.database = Database(url)
-        self._upkeep = Upkeep(self.database, rules, Retention())
+    def __init__(
+        self, settings: Settings, channels: Sequence[Channel], database: Database, rules: Rules
+    ) -> None:
+        self.database = database
+        self.lease = Lease(database, LEASE, LEASE_SECONDS, host(settings.cache))
         self._channels, self._dry_run = channels, settings.notify_dry_run
-        self._leads = threading.Event()
-        dispatcher = Dispatcher(self.database, rules, channels, manners(settings))
-        self.dispatching = Dispatching(dispatcher, self._leads.is_set)
+        self._led = False
+        dispatcher = Dispatcher(database, rules, channels, manners(settings))
+        self.dispatching = Dispatching(dispatcher, lambda: self.lease.held)
 
     def run(self) -> None:
         """Hold the lease, or wait for it, until the process ends."""
         self.dispatching.start()
         while True:
             self.renew()
-            time.sleep(RENEW_SECONDS if self._leads.is_set() else 1.0)
+            time.sleep(RENEW_SECONDS if self.lease.held else LOOK_SECONDS)
 
     def renew(self) -> None:
-        """Take the lease, hold it for longer, or stop sending without it."""
+        """Take the lease, or hold it for longer; it ends by itself where the database is away."""
         try:
-            leads = self._upkeep.lease(LEASE, round(time.time() * MICROSECONDS))
-            if leads and not self._leads.is_set():
+            leads = self.lease.take(round(time.time() * MICROSECONDS))
+            if leads and not self._led:
                 with self.database.write() as connection:
                     publish(connection, self._channels, self._dry_run)
         except HistoryUnavailable as error:
             log.warning("notifications wait: %s", error)
-            leads = False
-        if leads != self._leads.is_set():
+            leads = self.lease.held
+        if leads != self._led:
             log.info("notifications are sent from %s", "here" if leads else "elsewhere")
-            (self._leads.set if leads else self._leads.clear)()
+        self._led = leads
 
     def close(self) -> None:
         """Let another host go on at once."""
-        self._leads.clear()
         self.dispatching.close(GRACE_SECONDS)
         try:
-            self._upkeep.release(LEASE)
+            self.lease.release()
         except HistoryUnavailable as error:
             log.warning("the lease runs out by itself: %s", error)
+
+
+def host(folder: Path) -> str:
+    """The name of who holds the lock in this folder, the same after a restart."""
+    file = folder / "attendant.id"
+    if not file.exists():
+        new = folder / "attendant.id.new"
+        new.write_text(uuid.uuid4().hex)
+        new.replace(file)  # whole, also where the power fails
+    return f"{socket.gethostname()}:{file.read_text()}"
+
+
+def history_of(settings: Settings) -> tuple[Database, Rules]:
+    """Where alarms come from, and what their rules are; raises ConfigurationError."""
+    url = database_url(settings.database_url, settings.cache)
+    if url is None:
+        raise ConfigurationError(
+            "KIZASHI_NOTIFY_CONFIG is set and KIZASHI_DATABASE_URL is none; notifications come "
+            "of alarms, and those need the history"
+        )
+    return Database(url), read_rules(settings.alarm_rules)
 
 
 def manners(settings: Settings) -> Manners:
@@ -141,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         channels = read_channels(settings.notify_config)
         if asked.test is not None:
             return test_channels(settings, channels, asked.test)
-        attendant = Attendant(settings, channels)
+        database, rules = history_of(settings)
     except KizashiError as error:
         if asked.check:
             sys.stderr.write(f"{error}\n")
@@ -150,13 +171,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     if asked.check:
         return 0
-    if asked.lock is not None:
-        threading.Thread(target=end_with_parent, args=(attendant.close,), daemon=True).start()
-    else:
+    if asked.lock is None:
         settings.cache.mkdir(parents=True, exist_ok=True)
         if take_lock(settings.cache / "attendant.lock") is None:
             log.info("another attendant runs already")
             return 0
+    attendant = Attendant(settings, channels, database, rules)
+    if asked.lock is not None:
+        threading.Thread(target=end_with_parent, args=(attendant.close,), daemon=True).start()
     try:
         attendant.run()
     except KeyboardInterrupt:

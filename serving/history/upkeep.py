@@ -4,20 +4,16 @@ Any number of processes may do it at once: alarms move once, as their rows are h
 at a time, which has the lease, lets rows go.
 """
 
-import os
-import socket
 import time
-
-from sqlalchemy import delete, insert, select, update
 
 from serving.alarms.rules import Rules
 from serving.alarms.watch import sweep
 from serving.history.database import Database
+from serving.history.lease import Lease
 from serving.history.record import MICROSECONDS, TOLERANCE
 from serving.history.retention import Retention
-from serving.history.tables import leases
 
-LEASE_SECONDS = 90
+LEASE_SECONDS = 90.0
 TIDY_SECONDS = 30.0
 HURRY_SECONDS = 2.0
 """The pause where there is more to let go of than one time allows."""
@@ -33,7 +29,7 @@ class Upkeep:
         self.database = database
         self.rules = rules
         self.retention = retention
-        self.holder = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
+        self._lease = Lease(database, "retention", LEASE_SECONDS)
         self._since: int | None = None
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         self._followed: int | None = None
@@ -49,7 +45,7 @@ class Upkeep:
         with self.database.write() as connection:
             sweep(connection, self.rules, now, since)
         if time.monotonic() >= self._tidy_at:
-            leads = self.lease("retention", now)
+            leads = self._lease.take(now)
             more = leads and self.retention.tidy(self.database, self._believed(now)) > 0
             self._tidy_at = time.monotonic() + (HURRY_SECONDS if more else TIDY_SECONDS)
 
@@ -65,22 +61,3 @@ class Upkeep:
         if seconds >= self._follow_at:
             self._followed = self._seen
         return ticks + min(ahead, self._followed)
-
-    def lease(self, name: str, now: int) -> bool:
-        """Take the lease, or hold it for longer; False while another process has it."""
-        mine = {"holder": self.holder, "until": now + LEASE_SECONDS * MICROSECONDS}
-        with self.database.write() as connection:
-            found = connection.execute(select(leases).where(leases.c.name == name)).first()
-            if found is None:
-                connection.execute(insert(leases), mine | {"name": name})
-                return True
-            if found.holder != self.holder and found.until > now:
-                return False
-            connection.execute(update(leases).where(leases.c.name == name), mine)
-            return True
-
-    def release(self, name: str) -> None:
-        """Give the lease back, so that another process need not wait for its end."""
-        with self.database.write() as connection:
-            held = (leases.c.name == name) & (leases.c.holder == self.holder)
-            connection.execute(delete(leases).where(held))

@@ -48,6 +48,10 @@ class Channel(ABC):
         self.tags = frozenset(str(tag) for tag in service.tags)
 
     @abstractmethod
+    def open(self) -> None:
+        """Be there, where that says something to the receiver; waits for nothing."""
+
+    @abstractmethod
     def send(self, message: Message) -> None:
         """Deliver; raises NotDelivered with a reason that has no secrets in it."""
 
@@ -64,6 +68,9 @@ class People(Channel):
     def __init__(self, service: apprise.NotifyBase) -> None:
         super().__init__(service)
         self._service = service
+
+    def open(self) -> None:
+        """Nothing is open between two messages."""
 
     def send(self, message: Message) -> None:
         kind = apprise.NotifyType.FAILURE if message.urgent else apprise.NotifyType.WARNING
@@ -89,6 +96,9 @@ class Machine(Channel):
     def __init__(self, service: SignedWebhook | LineGateway) -> None:
         super().__init__(service)
         self._service = service
+
+    def open(self) -> None:
+        self._service.open()
 
     def send(self, message: Message) -> None:
         try:

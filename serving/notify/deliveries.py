@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, and_, case, func, insert, select, update
+from sqlalchemy import Connection, and_, case, insert, select, update
 
 from serving.alarms.desk import Payload
 from serving.history.tables import deliveries, outbox
@@ -19,13 +19,21 @@ from serving.notify.message import TEST
 
 Done = Literal["sent", "summed", "unsent", "given_up"]
 TAKEN_AT_ONCE = 500
+LOUD = ("critical", "high")
+
+# As `Payload` is written; what a person wrote has its quotation marks escaped.
+_RANK = case(
+    *((outbox.c.payload.contains(f'"priority":"{one}"'), place) for place, one in enumerate(LOUD)),
+    else_=len(LOUD),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A waiting delivery; `created` and `due` are microseconds since 1970."""
+    """A waiting delivery of a step; `created` and `due` are microseconds since 1970."""
 
     id: int
+    step: int
     channel: str
     stops: bool
     attempts: int
@@ -43,6 +51,11 @@ class Delivery:
     def test(self) -> bool:
         """Whether it is only to be seen to arrive."""
         return self.payload.event == TEST
+
+    @property
+    def loud(self) -> bool:
+        """Whether it must not wait for those that can."""
+        return self.payload.priority in LOUD
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +107,12 @@ def take(
 
 def waiting(connection: Connection, channel: str, limit: int) -> list[Delivery]:
     """What waits for a channel: stops first, then tests, which tell of no alarm and so may
-    overtake, then in the order of the steps."""
+    overtake, then critical alarms, then high ones, and within each in the order of the steps. All
+    steps of an alarm have one priority, so it never ends before it began."""
     query = (
         select(
             deliveries.c.id,
+            deliveries.c.outbox_id,
             deliveries.c.stops,
             deliveries.c.attempts,
             deliveries.c.due,
@@ -107,34 +122,51 @@ def waiting(connection: Connection, channel: str, limit: int) -> list[Delivery]:
         .join(outbox, outbox.c.id == deliveries.c.outbox_id)
         .where(and_(deliveries.c.state == "waiting", deliveries.c.channel == channel))
         .order_by(
-            deliveries.c.stops.desc(), case((outbox.c.event == TEST, 0), else_=1), deliveries.c.id
+            deliveries.c.stops.desc(),
+            case((outbox.c.event == TEST, 0), else_=1),
+            _RANK,
+            deliveries.c.id,
         )
         .limit(limit)
     )
     return [
         Delivery(
-            row.id,
-            channel,
-            bool(row.stops),
-            row.attempts,
-            row.created,
-            row.due,
-            msgspec.json.decode(row.payload, type=Payload),
+            id=row.id,
+            step=row.outbox_id,
+            channel=channel,
+            stops=bool(row.stops),
+            attempts=row.attempts,
+            created=row.created,
+            due=row.due,
+            payload=msgspec.json.decode(row.payload, type=Payload),
         )
         for row in connection.execute(query)
     ]
 
 
-def sent_since(connection: Connection, channel: str, since: int) -> int:
-    """How many messages a channel was sent since a moment."""
-    query = select(func.count()).where(
-        and_(
-            deliveries.c.channel == channel,
-            deliveries.c.state == "sent",
-            deliveries.c.done >= since,
+def waiting_steps(connection: Connection) -> set[int]:
+    """The steps that some channel has not heard of yet."""
+    query = select(deliveries.c.outbox_id).where(deliveries.c.state == "waiting").distinct()
+    return set(connection.execute(query).scalars())
+
+
+def sent_between(
+    connection: Connection, channel: str, since: int, until: int
+) -> list[tuple[int, bool]]:
+    """When a channel was sent alarms between two moments, and whether they were loud."""
+    query = (
+        select(deliveries.c.done, _RANK)
+        .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+        .where(
+            and_(
+                deliveries.c.channel == channel,
+                deliveries.c.state == "sent",
+                deliveries.c.done.between(since, until),
+                outbox.c.event != TEST,
+            )
         )
     )
-    return connection.execute(query).scalar_one()
+    return [(done, rank < len(LOUD)) for done, rank in connection.execute(query)]
 
 
 def close(

@@ -1,22 +1,25 @@
 """Sends what waits, channel by channel, each in a thread of its own: none delays another.
 
-At least once, and in order: a channel's next message waits until the one before has arrived or was
-given up, so nobody reads that an alarm ended before reading that it began. A stop goes first.
+At least once, and of each priority in order: a channel's next message waits until the one before
+has arrived or was given up, so nobody reads that an alarm ended before reading that it began. A
+stop goes first.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
+from sqlalchemy import Connection
 
 from serving.alarms.rules import Rules
 from serving.errors import HistoryUnavailable
 from serving.history.database import Database
 from serving.history.record import MICROSECONDS
 from serving.notify import deliveries
+from serving.notify.ages import Ages, Allowance, Pauses
 from serving.notify.channels import Channel, NotDelivered
 from serving.notify.deliveries import Delivery
 from serving.notify.message import (
@@ -33,13 +36,16 @@ FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 300.0
 LOOK_SECONDS = 0.5
 MOST_SUMMED = 200
+MOST_AGES = 10_000
+"""Beyond so many steps those that wait no more are forgotten."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Manners:
-    """How messages are sent: `per_minute` bounds what people get, `hours` how long one is tried."""
+    """How messages are sent: `per_minute` bounds what people get of critical and high alarms, and
+    as many of the others; `hours` is how long one is tried."""
 
     language: Language = "en"
     address: str | None = None
@@ -58,18 +64,24 @@ class Dispatcher:
         channels: Sequence[Channel],
         manners: Manners | None = None,
         clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
         self.rules = rules
         self.channels = tuple(channels)
         self.manners = manners or Manners()
-        self._clock = clock
+        self._clock, self._ticks = clock, ticks
         self._abandoned = False
+        self._ages = Ages(clock, ticks)
+        self._pauses = {channel.id: Pauses(clock, ticks) for channel in channels}
+        self._allowances: dict[str, dict[bool, Allowance]] = {}
 
     def route(self) -> int:
         """Make deliveries of new steps; says of how many. Raises HistoryUnavailable."""
+        begun = self._ticks()
         with self.database.read() as connection:
             if self._abandoned and not deliveries.untaken(connection):
+                self._ages.looked(begun)
                 return 0
         with self.database.write() as connection:
             now = self._now()
@@ -80,9 +92,14 @@ class Dispatcher:
                 self._abandoned = True
             steps = deliveries.untaken(connection)
             for step in steps:
+                self._ages.new(step.id, step.created)
                 found = routes(step.payload, self.rules, self.channels)
                 wanted = [(channel.id, channel.name, stops) for channel, stops in found]
                 deliveries.take(connection, step, wanted, now)
+            if len(self._ages) > MOST_AGES:
+                self._ages.keep(deliveries.waiting_steps(connection))
+        if len(steps) < deliveries.TAKEN_AT_ONCE:
+            self._ages.looked(begun)
         return len(steps)
 
     def serve(self, channel: Channel) -> float:
@@ -93,30 +110,47 @@ class Dispatcher:
         """
         with self.database.read() as connection:
             found = deliveries.waiting(connection, channel.id, MOST_SUMMED)
-            since = self._now() - 60 * MICROSECONDS
-            sent = deliveries.sent_since(connection, channel.id, since)
-        found = self._without_old(found)
+            allowances = self._allowances_of(connection, channel)
+        self._pauses[channel.id].keep({one.id for one in found})
+        found = self._without_old(channel, found)
         if not found:
             return LOOK_SECONDS
-        first = found[0]
-        if not (first.stops or first.test or channel.machine):
-            if sent >= self.manners.per_minute:
-                return LOOK_SECONDS
-            if len(found) > self.manners.per_minute - sent:
-                return self._send(channel, found, summed=True)
-        wait = (first.due - self._now()) / MICROSECONDS
-        if wait > 0:
-            return min(wait, LOOK_SECONDS)
-        return self._send(channel, [first])
+        if found[0].stops or found[0].test or channel.machine:
+            return self._send(channel, found[:1])
+        for loud, allowance in allowances.items():
+            mine = [one for one in found if one.loud is loud]
+            if mine and allowance.left > 0:
+                if len(mine) > allowance.left:
+                    return self._send(channel, mine, allowance)
+                return self._send(channel, mine[:1], allowance)
+        return LOOK_SECONDS
 
-    def _without_old(self, found: list[Delivery]) -> list[Delivery]:
+    def _allowances_of(self, connection: Connection, channel: Channel) -> dict[bool, Allowance]:
+        """What people may still get, loud messages first; begun with what they were sent before
+        this process was there."""
+        if channel.id not in self._allowances:
+            made = {loud: Allowance(self.manners.per_minute, self._ticks) for loud in (True, False)}
+            now = self._now()
+            since = now - 60 * MICROSECONDS
+            for done, loud in deliveries.sent_between(connection, channel.id, since, now):
+                made[loud].spend((now - done) / MICROSECONDS)
+            self._allowances[channel.id] = made
+        return self._allowances[channel.id]
+
+    def _without_old(self, channel: Channel, found: list[Delivery]) -> list[Delivery]:
         """Give up what is too old to be told, and return the rest."""
-        now = self._now()
-        old = [one for one in found if (now - one.created) / MICROSECONDS > self._lasts(one)]
-        if old:
-            with self.database.write() as connection:
-                deliveries.close(connection, [one.id for one in old], "given_up", now, "too old")
-            log.error("%s notifications to %s were given up", len(old), old[0].channel)
+        old = [one for one in found if self._ages.age(one.step, one.created) > self._lasts(one)]
+        if not old:
+            return found
+        with self.database.write() as connection:
+            # Why it did not get through says more than that it is too late now.
+            for tried, problem in ((True, None), (False, "too old")):
+                ids = [one.id for one in old if bool(one.attempts) is tried]
+                deliveries.close(connection, ids, "given_up", self._now(), problem)
+        log.error("%s notifications to %s were given up", len(old), channel.name)
+        for one in old:
+            if one.stops:
+                log.error("%s was NOT asked to stop %s", channel.name, one.payload.source)
         return [one for one in found if one not in old]
 
     def _lasts(self, delivery: Delivery) -> float:
@@ -124,10 +158,14 @@ class Dispatcher:
             return TEST_LASTS_SECONDS
         return STOP_LASTS_SECONDS if delivery.stops else 3600 * self.manners.hours
 
-    def _send(self, channel: Channel, wanted: list[Delivery], *, summed: bool = False) -> float:
-        ids = [one.id for one in wanted]
-        if wanted[0].due > self._now():
-            return LOOK_SECONDS
+    def _send(
+        self, channel: Channel, wanted: list[Delivery], allowance: Allowance | None = None
+    ) -> float:
+        """One message, of one delivery or summing up several."""
+        first, ids = wanted[0], [one.id for one in wanted]
+        wait = self._pauses[channel.id].left(first.id, first.due, pause_after(first))
+        if wait > 0:
+            return min(wait, LOOK_SECONDS)
         if self.manners.dry_run:
             for one in wanted:
                 log.info("dry run: %s would get: %s", channel.name, self._message(one).title)
@@ -136,17 +174,19 @@ class Dispatcher:
             return 0.0
         messages = [self._message(one) for one in wanted]
         told = messages[0]
-        if summed:
-            told = summary(messages, f"{wanted[0].key}-{wanted[-1].id}", self.manners.language)
+        if len(messages) > 1:
+            told = summary(messages, f"{first.key}-{wanted[-1].id}", self.manners.language)
         try:
             channel.send(told)
         except NotDelivered as error:
-            if wanted[0].test:  # somebody is waiting for the answer, and can ask again
+            if first.test:  # somebody is waiting for the answer, and can ask again
                 with self.database.write() as connection:
                     deliveries.close(connection, ids, "given_up", self._now(), str(error)[:500])
                 return 0.0
-            self._postpone(channel, wanted, str(error))
+            self._postpone(channel, first, str(error))
             return LOOK_SECONDS
+        if allowance is not None:
+            allowance.spend()
         with self.database.write() as connection:
             deliveries.close(connection, ids[:1], "sent", self._now())
             if ids[1:]:
@@ -159,20 +199,28 @@ class Dispatcher:
         manners = self.manners
         return message(payload, manners.language, manners.address, stops=delivery.stops)
 
-    def _postpone(self, channel: Channel, wanted: list[Delivery], problem: str) -> None:
-        attempts = wanted[0].attempts + 1
-        pause = min(FIRST_RETRY_SECONDS * 2 ** (attempts - 1), LONGEST_RETRY_SECONDS)
-        if wanted[0].stops:
-            pause = FIRST_RETRY_SECONDS
-        if attempts == 1:
+    def _postpone(self, channel: Channel, tried: Delivery, problem: str) -> None:
+        pause = pause_after(replace(tried, attempts=tried.attempts + 1))
+        if tried.attempts == 0:
             log.warning("%s did not take a notification: %s", channel.name, problem)
+        self._pauses[channel.id].begin(tried.id, pause)
         with self.database.write() as connection:
             now = self._now()
             due = now + round(pause * MICROSECONDS)
-            deliveries.postpone(connection, [wanted[0].id], due, now, problem[:500])
+            deliveries.postpone(connection, [tried.id], due, now, problem[:500])
 
     def _now(self) -> int:
         return round(self._clock() * MICROSECONDS)
+
+
+def pause_after(delivery: Delivery) -> float:
+    """How long to wait, in seconds, after so many attempts; a stop has no time to lose."""
+    if delivery.attempts == 0:
+        return 0.0
+    if delivery.stops:
+        return FIRST_RETRY_SECONDS
+    longer = 2.0 ** min(delivery.attempts - 1, 16)
+    return min(FIRST_RETRY_SECONDS * longer, LONGEST_RETRY_SECONDS)
 
 
 class Dispatching:
@@ -199,22 +247,30 @@ class Dispatching:
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        for channel in self._dispatcher.channels:
-            channel.close()
 
     def _route(self) -> None:
         self._again(lambda: 0.0 if self._dispatcher.route() else LOOK_SECONDS)
 
     def _serve(self, channel: Channel) -> None:
-        self._again(lambda: self._dispatcher.serve(channel))
+        """Be there for as long as this process may send, whether or not there is anything to."""
 
-    def _again(self, once: Callable[[], float]) -> None:
+        def once() -> float:
+            channel.open()
+            return self._dispatcher.serve(channel)
+
+        try:
+            self._again(once, channel.close)
+        finally:
+            channel.close()
+
+    def _again(self, once: Callable[[], float], idle: Callable[[], None] = lambda: None) -> None:
         pause, problem = 0.0, ""
         while not self._closed.wait(pause):
             pause = LOOK_SECONDS
-            if not self._allowed():
-                continue
             try:
+                if not self._allowed():
+                    idle()
+                    continue
                 pause, problem = once(), ""
             except HistoryUnavailable as error:
                 if str(error) != problem:

@@ -8,22 +8,31 @@
 
 QoS 1. No message is retained that asks for something: a gateway that starts later must not act on
 it. Whoever listens decides what silence means; docs/notifications.md says how to fail safe.
+
+Who sends is online for as long as it may send, whether or not there is anything to say. A holder
+before it may be declared dead only now: who is online hears `offline` and says that it is not so.
 """
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from apprise import NotifyBase
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
-from serving.notify.message import STOP_LASTS_SECONDS, Message
+from serving.notify.message import Message
 
 SECONDS = 10.0
 KEEPALIVE_SECONDS = 15
+LONGEST_PAUSE_SECONDS = 2
+"""Between two attempts to reach a broker that is away."""
+ONLINE, OFFLINE = "online", "offline"
+AWAY = "the broker cannot be reached"
 
 
 class LineGateway(NotifyBase):  # type: ignore[misc]
@@ -38,75 +47,36 @@ class LineGateway(NotifyBase):  # type: ignore[misc]
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.prefix = (kwargs.get("fullpath") or "").strip("/") or "kizashi"
-        self._client: Client | None = None
+        self._connection: Connection | None = None
         self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Be online, now or as soon as the broker can be reached, until closed."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = Connection(self, announced=True)
 
     def deliver(self, message: Message) -> None:
         """Publish and wait until the broker has it; raises OSError when it has not."""
         source = quote(str(message.document["source"]), safe=" ()[].,:;=@!$&'*-_~")
         source = source.replace("#", "%23").replace("+", "%2B").replace("/", "%2F")
-        document, topic = dict(message.document), f"{self.prefix}/{source}/alarm"
-        if message.stops:
-            topic = f"{self.prefix}/{source}/stop"
-            expires = datetime.now(UTC) + timedelta(seconds=STOP_LASTS_SECONDS)
-            document["expires"] = expires.isoformat(timespec="milliseconds")
-        client = self._connected()
-        info = client.publish(topic, json.dumps(document, ensure_ascii=False), qos=1)
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise OSError(f"the broker cannot be reached ({info.rc.name})")
-        info.wait_for_publish(SECONDS)
-        if not info.is_published():
+        topic = f"{self.prefix}/{source}/{'stop' if message.stops else 'alarm'}"
+        with self._lock:
+            if self._connection is None:  # nobody is online: a message from the command line
+                self._connection = Connection(self, announced=False)
+            connection = self._connection
+        try:
+            connection.publish(topic, json.dumps(message.document, ensure_ascii=False))
+        except TimeoutError:
             self.close()  # or it would be sent once more when the broker is back
-            raise TimeoutError(f"the broker did not confirm within {SECONDS:g} s")
-
-    def open(self) -> None:
-        """Connect, so that the broker can say when this service is gone."""
-        self._connected()
+            raise
 
     def close(self) -> None:
         """Say goodbye, and forget what the broker did not confirm."""
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            if client.is_connected():
-                client.publish(f"{self.prefix}/status", "offline", qos=1, retain=True)
-            client.disconnect()
-            client.loop_stop()
-
-    def _connected(self) -> Client:
-        with self._lock:
-            client = self._client
-            if client is not None and client.is_connected():
-                return client
-            if client is not None:
-                client.loop_stop()
-                self._client = None
-            client = Client(CallbackAPIVersion.VERSION2)
-            if self.user:
-                client.username_pw_set(self.user, self.password)
-            if self.secure:
-                client.tls_set()
-            status, up = f"{self.prefix}/status", threading.Event()
-            refused: list[str] = []
-
-            def connected(_client: Client, _data: Any, _flags: Any, code: Any, _more: Any) -> None:
-                if code.is_failure:
-                    refused.append(str(code))
-                up.set()
-
-            client.on_connect = connected
-            client.will_set(status, "offline", qos=1, retain=True)
-            client.connect_timeout = SECONDS
-            port = self.port or (8883 if self.secure else 1883)
-            client.connect(self.host, port, KEEPALIVE_SECONDS)
-            client.loop_start()
-            if not up.wait(SECONDS) or refused:
-                client.loop_stop()
-                told = "".join(refused) or "no answer"
-                raise OSError(f"the broker refuses the connection: {told}")
-            client.publish(status, "online", qos=1, retain=True)
-            self._client = client
-            return client
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def send(self, body: str, title: str = "", **_others: Any) -> bool:
         """What Apprise's own test would call: only documents are sent here."""
@@ -122,3 +92,86 @@ class LineGateway(NotifyBase):  # type: ignore[misc]
     @property
     def url_identifier(self) -> tuple[str, ...]:
         return (self.url(),)
+
+
+class Connection:
+    """One connection to a broker, made again whenever it breaks; where it is `announced`, the
+    status says so."""
+
+    def __init__(self, gateway: LineGateway, *, announced: bool) -> None:
+        self._status = f"{gateway.prefix}/status"
+        self._announced = announced
+        self._tried = threading.Event()
+        self._problem = ""
+        self._client = client = Client(CallbackAPIVersion.VERSION2)
+        if gateway.user:
+            client.username_pw_set(gateway.user, gateway.password)
+        if gateway.secure:
+            client.tls_set()
+        if announced:
+            client.will_set(self._status, OFFLINE, qos=1, retain=True)
+        client.on_connect = self._connected
+        client.on_connect_fail = self._failed
+        client.on_disconnect = self._disconnected
+        client.on_message = self._heard
+        client.connect_timeout = SECONDS
+        client.reconnect_delay_set(1, LONGEST_PAUSE_SECONDS)
+        port = gateway.port or (8883 if gateway.secure else 1883)
+        client.connect_async(gateway.host, port, KEEPALIVE_SECONDS)
+        client.loop_start()
+
+    def publish(self, topic: str, document: str) -> None:
+        """Publish and wait until the broker has it; raises OSError, TimeoutError where the broker
+        may have it or get it later."""
+        if not self._tried.wait(SECONDS) or self._problem:
+            raise OSError(self._problem or AWAY)
+        info = self._client.publish(topic, document, qos=1)
+        with suppress(RuntimeError):  # how paho says that the connection broke
+            info.wait_for_publish(SECONDS)
+            if info.is_published():
+                return
+        raise TimeoutError(f"the broker did not confirm within {SECONDS:g} s")
+
+    def close(self) -> None:
+        """Disconnect, and say so where it was announced."""
+        self._client.on_message = None
+        if self._announced and self._client.is_connected():
+            self._client.publish(self._status, OFFLINE, qos=1, retain=True)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _connected(
+        self,
+        client: Client,
+        _data: Any,
+        _flags: ConnectFlags,
+        code: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        if code.is_failure:
+            self._problem = f"the broker refuses the connection: {code}"
+            self._tried.set()
+            return
+        if self._announced:
+            client.publish(self._status, ONLINE, qos=1, retain=True)
+            client.subscribe(self._status, qos=1)
+        self._problem = ""
+        self._tried.set()
+
+    def _failed(self, _client: Client, _data: Any) -> None:
+        self._problem = AWAY
+        self._tried.set()
+
+    def _disconnected(
+        self,
+        _client: Client,
+        _data: Any,
+        _flags: DisconnectFlags,
+        _code: ReasonCode,
+        _more: Properties | None,
+    ) -> None:
+        self._tried.clear()
+
+    def _heard(self, client: Client, _data: Any, told: MQTTMessage) -> None:
+        if told.topic == self._status and told.payload == OFFLINE.encode():
+            client.publish(self._status, ONLINE, qos=1, retain=True)

@@ -72,6 +72,7 @@ def document(payload: Payload, *, stops: bool = False) -> dict[str, Any]:
         "command": "stop" if stops else None,
         "event": payload.event,
         "at": _time(payload.at),
+        "expires": _time(payload.at + round(STOP_LASTS_SECONDS * MICROSECONDS)) if stops else None,
         "source": payload.source,
         "kind": payload.kind,
         "state": payload.state,

@@ -67,6 +67,9 @@ class SignedWebhook(NotifyBase):  # type: ignore[misc]
         if not 200 <= status < 300:
             raise OSError(f"the receiver answered {status}")
 
+    def open(self) -> None:
+        """Each document comes by a connection of its own."""
+
     def close(self) -> None:
         """Nothing stays open."""
 

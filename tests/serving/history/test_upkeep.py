@@ -181,19 +181,6 @@ def count_normal(rows: int) -> int:
     return rows - rows // 10
 
 
-def test_one_process_at_a_time_has_the_lease(
-    address: str, open_database: Callable[[str], Database], rules: Rules
-) -> None:
-    one, other = (Upkeep(open_database(address), rules, Retention()) for _ in range(2))
-    assert one.lease("retention", at(0))
-    assert one.lease("retention", at(10))
-    assert not other.lease("retention", at(20))
-    assert other.lease("retention", at(200))
-    assert not one.lease("retention", at(210))
-    other.release("retention")
-    assert one.lease("retention", at(220))
-
-
 def test_shelves_that_run_out_are_told_once_however_many_look(
     store: Store,
     address: str,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from serving.alarms.rules import Rules, rules_of
+from serving.alarms.rules import Rules
 from serving.errors import Conflict, NotFound
 from serving.history.database import Database
 from serving.history.tables import leases
@@ -13,9 +13,7 @@ from serving.notify import board
 from serving.notify.board import Board, Outcome, answer_of
 from serving.notify.dispatcher import Dispatcher, Manners
 from tests.serving.notify.conftest import NOW, payload, put
-from tests.serving.notify.test_dispatcher import Clock, Noted, dispatcher
-
-STOPPING = rules_of({"default": {"notify": {"line_stop": True}}}, "rules")
+from tests.serving.notify.test_dispatcher import STOPPING, Clock, Noted, dispatcher
 
 
 @pytest.fixture
@@ -153,7 +151,7 @@ def test_a_dry_run_sends_no_test_and_says_so(database: Database, clock: Clock) -
     mail = Noted()
     shown(database, mail, dry_run=True)
     number = order(database, "maintenance")
-    serve(Dispatcher(database, Rules(), [mail], Manners(dry_run=True), clock), mail)
+    serve(Dispatcher(database, Rules(), [mail], Manners(dry_run=True), clock, clock.ticks), mail)
     assert look(database).dry_run
     assert told(database, number) == [Outcome("mail", "unsent", "a dry run")]
     assert mail.attempts == []

@@ -12,7 +12,7 @@ from serving.notify.dispatcher import Dispatcher, Dispatching, Manners
 from serving.notify.message import Message
 from tests.serving.notify.conftest import NOW, payload, put, until
 
-STOPPING = rules_of({"default": {"notify": {"line_stop": True}}}, "rules")
+STOPPING = rules_of({"sources": {"press-01": {"notify": {"line_stop": True}}}}, "rules")
 
 
 class Noted(Channel):
@@ -28,6 +28,9 @@ class Noted(Channel):
         self.hangs = threading.Event()
         self.hangs.set()
 
+    def open(self) -> None:
+        pass
+
     def send(self, message: Message) -> None:
         self.attempts.append(message.key)
         self.hangs.wait()
@@ -41,10 +44,16 @@ class Noted(Channel):
 
 
 class Clock:
+    """The time of day, `ahead` of what has passed, which `ticks` tells."""
+
     def __init__(self) -> None:
         self.now = NOW / 1e6
+        self.ahead = 0.0
 
     def __call__(self) -> float:
+        return self.now + self.ahead
+
+    def ticks(self) -> float:
         return self.now
 
 
@@ -65,7 +74,7 @@ def states(database: Database) -> list[str]:
 def dispatcher(
     database: Database, clock: Clock, *channels: Channel, rules: Rules | None = None, **said: Any
 ) -> Dispatcher:
-    return Dispatcher(database, rules or Rules(), channels, Manners(**said), clock)
+    return Dispatcher(database, rules or Rules(), channels, Manners(**said), clock, clock.ticks)
 
 
 def test_each_step_reaches_each_of_its_channels_once(database: Database, clock: Clock) -> None:
@@ -260,3 +269,77 @@ def test_without_the_lease_nothing_is_sent(database: Database, clock: Clock) -> 
         until(lambda: mail.sent)
     finally:
         sending.close(5)
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, -3600.0, 61.0, 2 * 86_400.0])
+def test_a_clock_that_is_set_gives_up_no_stop_and_delays_no_retry(
+    database: Database, clock: Clock, jump: float
+) -> None:
+    line = Noted("line", "line_stop", machine=True)
+    mail = Noted()
+    line.failures = mail.failures = 1
+    sending = dispatcher(database, clock, line, mail, rules=STOPPING)
+    sending.route()
+    clock.now += 0.5
+    put(database, payload(1), created=round(clock() * 1e6))
+    clock.ahead += jump
+    sending.route()
+    for channel in (line, mail):
+        sending.serve(channel)
+    clock.now += 2.1
+    for channel in (line, mail):
+        sending.serve(channel)
+    assert [len(one.sent) for one in (line, mail)] == [1, 1]
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 0.0, 3600.0])
+def test_a_stop_is_given_up_after_a_minute_whatever_the_clock_did(
+    database: Database, clock: Clock, jump: float
+) -> None:
+    line = Noted("line", "line_stop", machine=True)
+    line.failures = 1
+    sending = dispatcher(database, clock, line, rules=STOPPING)
+    put(database, payload(1), created=round(clock() * 1e6))
+    sending.route()
+    sending.serve(line)
+    clock.ahead += jump
+    clock.now += 59
+    sending.serve(line)
+    assert states(database) == ["sent"]
+    line.failures = 1
+    put(database, payload(2), created=round(clock() * 1e6))
+    sending.route()
+    sending.serve(line)
+    clock.now += 61
+    sending.serve(line)
+    assert states(database) == ["sent", "given_up"]
+
+
+@pytest.mark.parametrize("priority", ["high", "critical"])
+def test_a_loud_alarm_does_not_wait_for_the_limit_of_the_others(
+    database: Database, clock: Clock, priority: str
+) -> None:
+    mail = Noted()
+    sending = dispatcher(database, clock, mail, per_minute=3)
+    for number in range(3):
+        put(database, payload(number, priority="low"))
+        sending.route()
+        sending.serve(mail)
+    put(database, payload(8, priority="medium"), payload(9, priority=priority, source="fire"))
+    sending.route()
+    sending.serve(mail)
+    assert [one.document["source"] for one in mail.sent][3:] == ["fire"]
+    clock.now += 61
+    sending.serve(mail)
+    assert len(mail.sent) == 5
+
+
+def test_what_people_wrote_makes_no_message_louder(database: Database, clock: Clock) -> None:
+    mail = Noted()
+    sending = dispatcher(database, clock, mail)
+    loud = '"priority":"critical"'
+    put(database, payload(1, priority="low"), payload(2, priority="low", why=loud))
+    sending.route()
+    sending.serve(mail)
+    sending.serve(mail)
+    assert [one.document["why"] for one in mail.sent] == ["", loud]

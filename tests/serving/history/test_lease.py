@@ -1,0 +1,93 @@
+"""Who of several processes has the lease: only one, whatever the clocks of their machines say."""
+
+from collections.abc import Callable
+
+import pytest
+
+from serving.history.database import Database
+from serving.history.lease import Lease
+
+OpenDatabase = Callable[[str], Database]
+NOW = 1_800_000_000_000_000
+DAY = 86_400_000_000
+
+
+class Ticks:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def ticks() -> Ticks:
+    return Ticks()
+
+
+def leases(address: str, opened: OpenDatabase, ticks: Ticks, *holders: str) -> list[Lease]:
+    return [Lease(opened(address), "notifications", 15, holder, ticks) for holder in holders]
+
+
+def still_held(lease: Lease) -> bool:
+    return lease.held
+
+
+def test_one_holder_at_a_time_has_it(
+    address: str, open_database: OpenDatabase, ticks: Ticks
+) -> None:
+    one, other = leases(address, open_database, ticks, "one", "other")
+    assert one.take(NOW) and one.held
+    for second in range(60):
+        ticks.now += 1
+        assert not other.take(NOW + second)
+        assert one.take(NOW + second) and one.held
+    one.release()
+    assert not still_held(one)
+    assert other.take(NOW) and other.held
+    assert not one.take(NOW)
+
+
+def test_who_does_not_renew_it_has_it_no_more_before_another_takes_it(
+    address: str, open_database: OpenDatabase, ticks: Ticks
+) -> None:
+    one, other = leases(address, open_database, ticks, "one", "other")
+    assert one.take(NOW)
+    assert not other.take(NOW)
+    ticks.now += 14
+    assert still_held(one)
+    assert not other.take(NOW)
+    ticks.now += 2
+    assert not still_held(one)
+    assert other.take(NOW) and other.held
+    assert not one.take(NOW)
+
+
+@pytest.mark.parametrize("jump", [-400 * DAY, -1, 1, 400 * DAY])
+def test_clocks_that_differ_neither_take_it_away_nor_keep_it(
+    address: str, open_database: OpenDatabase, ticks: Ticks, jump: int
+) -> None:
+    one, other = leases(address, open_database, ticks, "one", "other")
+    assert one.take(NOW)
+    assert not other.take(NOW + jump)
+    ticks.now += 5
+    assert one.take(NOW + jump)
+    assert not other.take(NOW + 2 * jump)
+    ticks.now += 16
+    assert other.take(NOW)
+
+
+def test_who_comes_back_under_its_name_has_it_at_once(
+    address: str, open_database: OpenDatabase, ticks: Ticks
+) -> None:
+    one, again = leases(address, open_database, ticks, "press-hall:1", "press-hall:1")
+    assert one.take(NOW)
+    assert again.take(NOW) and again.held
+
+
+def test_processes_without_a_name_differ(
+    address: str, open_database: OpenDatabase, ticks: Ticks
+) -> None:
+    one, other = (Lease(open_database(address), "retention", 90) for _ in range(2))
+    assert one.take(NOW)
+    assert not other.take(NOW)
