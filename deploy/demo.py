@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from kizashi.data.line import LINE, Machine, Reading
 
 LOCAL = Path(__file__).with_name("local.py")
+RULES = Path(__file__).with_name("demo-rules.yaml")
 SECONDS_PER_ROW = 1.0
 ANSWER_SECONDS = 10.0
 PATIENCE_SECONDS = 600.0
@@ -92,7 +93,12 @@ def main() -> int:
     place = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     address = f"http://[{place}]:{port}" if ":" in place else f"http://{place}:{port}"
     print(FIRST.format(address=address), flush=True)
-    service = subprocess.Popen([sys.executable, str(LOCAL), "--at-once"], start_new_session=True)
+    rules = os.environ.get("KIZASHI_ALARM_RULES", str(RULES))
+    service = subprocess.Popen(
+        [sys.executable, str(LOCAL), "--at-once"],
+        env={**os.environ, "KIZASHI_ALARM_RULES": rules},
+        start_new_session=True,
+    )
     try:
         if _answers(address, service, stop):
             _run_line(address, stop, service)

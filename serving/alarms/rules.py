@@ -186,12 +186,18 @@ def rules_of(content: Any, name: str) -> Rules:
         raise ConfigurationError(
             f"{name}: 'default' and 'sources' have names and values below them"
         )
+    whole = _read(default, f"{name}: default")
+    if whole.notify.line_stop:
+        raise ConfigurationError(
+            f"{name}: default: 'line_stop' is true, and would let whatever names itself in a "
+            "request stop a line; say it below 'sources', for each source that may"
+        )
     read = {}
     for source, own in sources.items():
         if not isinstance(own or {}, dict):
             raise ConfigurationError(f"{name}: source '{source}' has names and values below it")
         read[str(source)] = _read(_merged(default, own or {}), f"{name}: source '{source}'")
-    return Rules(_read(default, f"{name}: default"), read)
+    return Rules(whole, read)
 
 
 def _merged(default: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

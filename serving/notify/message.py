@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
-from serving.alarms.desk import Payload
+from serving.alarms.desk import SERVICE, Payload
 from serving.history.record import MICROSECONDS
+from serving.notify.reasons import in_words
 from serving.pages.locale import LOCALES
 
 Language = Literal["en", "ja"]
@@ -50,12 +52,13 @@ def message(
         ("sensor", payload.sensor),
         ("severity", None if payload.severity is None else f"{payload.severity:.0%}"),
         ("score", _score(payload)),
-        ("reason", payload.reason),
+        ("reason", payload.reason and in_words(payload.reason, t)),
         ("state", t(f"notify.state.{payload.state}")),
-        ("who", None if payload.who == "kizashi" else payload.who),
-        ("why", payload.why),
+        ("who", None if payload.who == SERVICE else payload.who),
+        # Why the service does something is the reason, and not somebody's comment.
+        ("why", None if payload.who == SERVICE else payload.why),
         ("model", None if payload.model is None else f"{payload.model} {payload.version or ''}"),
-        ("page", None if address is None else f"{address.rstrip('/')}/"),
+        ("page", None if address is None else source_page(address, payload.source)),
         ("id", payload.key),
     ]
     lines = [(t(f"notify.fact.{name}"), fact) for name, fact in facts if fact]
@@ -63,6 +66,14 @@ def message(
     urgent = payload.state == "unacknowledged" and payload.priority in ("high", "critical")
     told = document(payload, stops=stops)
     return Message(payload.key, f"[{urgency}] {step}", body, urgent, stops, told)
+
+
+def source_page(address: str, source: str) -> str:
+    """The page of a source, below the address of the service; a name of dots alone would be taken
+    for a step up in it."""
+    if source in (".", ".."):
+        return f"{address.rstrip('/')}/sources/?name={source}"
+    return f"{address.rstrip('/')}/sources/{quote(source, safe='')}"
 
 
 def document(payload: Payload, *, stops: bool = False) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def _befall(trouble: Trouble, read_N3: Floats, healthy_N3: Floats, load_N: Float
 LINE = (
     Machine("press-01", 1),
     Machine("press-02", 2, (Trouble("bearing_wear", 30, 220),)),
-    Machine("press-03", 3, (Trouble("stuck", 60, 180, CURRENT),)),
+    Machine("press-03", 3, (Trouble("looseness", 60, 150), Trouble("stuck", 230, 330, CURRENT))),
     Machine("press-04", 4, (Trouble("overload", 15, 105), Trouble("missing", 200, 240, SOUND))),
     Machine("press-05", 5, (Trouble("silent", 70, 200),)),
     Machine(

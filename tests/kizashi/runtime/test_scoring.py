@@ -11,6 +11,7 @@ from kizashi.runtime.scoring import (
     MahalanobisError,
     Rebuilt,
     ReconstructionError,
+    SensorRelations,
     StandardisedError,
     StateRarity,
     restore_scorer,
@@ -21,8 +22,10 @@ from tests.scorers import rebuilt, unfitted
 FloatArray = npt.NDArray[np.float64]
 
 every_scorer = pytest.mark.parametrize("kind", SCORERS)
+OF_SOME_DATA = (StateRarity, SensorRelations)
+"""They say nothing of a few independent measurements."""
 of_measurements = pytest.mark.parametrize(
-    "kind", [kind for kind, scorer in SCORERS.items() if scorer is not StateRarity]
+    "kind", [kind for kind, scorer in SCORERS.items() if scorer not in OF_SOME_DATA]
 )
 of_the_residual = pytest.mark.parametrize(
     "kind", [ReconstructionError.kind, StandardisedError.kind, MahalanobisError.kind]
@@ -113,7 +116,7 @@ def test_a_second_fit_forgets_the_first(kind: str) -> None:
     assert np.array_equal(twice.score(members(seed=6)), once.score(members(seed=6)))
 
 
-@every_scorer
+@of_measurements
 def test_a_sensor_that_never_moves_and_is_rebuilt_exactly_keeps_scores_finite(kind: str) -> None:
     residual_BTF = residuals()
     residual_BTF[..., 1] = 0.0

@@ -14,6 +14,16 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     assert read_rules(empty).of("press-01") == SourceRules()
 
 
+def test_no_line_is_stopped_by_default() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"^rules: default: 'line_stop' is true.*below 'sources'"
+    ):
+        rules_of({"default": {"notify": {"line_stop": True}}}, "rules")
+    of_one = rules_of({"sources": {"press-07": {"notify": {"line_stop": True}}}}, "rules")
+    assert of_one.of("press-07").notify.line_stop
+    assert not of_one.of("press-08").notify.line_stop
+
+
 def test_a_source_changes_what_it_names_of_the_default() -> None:
     rules = rules_of(
         {

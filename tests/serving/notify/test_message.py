@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from serving.notify.message import document, message, summary
 from tests.serving.notify.conftest import payload
 
@@ -11,7 +13,7 @@ def test_people_read_what_is_wrong_where_and_since_when() -> None:
     assert "Severity: 75%" in told.body
     assert "Score: 9.5 > 2.5" in told.body
     assert "Since: 2027-01-15" in told.body
-    assert "Page: https://kizashi.example/" in told.body
+    assert "Page: https://kizashi.example/sources/press-01" in told.body
     assert told.urgent
 
 
@@ -20,6 +22,41 @@ def test_in_japanese_too() -> None:
     assert told.title == "[高] press-01：異常アラームが発生しました"
     assert "センサー: vibration" in told.body
     assert "Page" not in told.body
+
+
+REASONS = [
+    ("3 of the last 5 verdicts were wrong; vibration (68%)", "主な要因：vibration（68 %）"),
+    ("3 of the last 5 verdicts were wrong", "連続する 5 行のうち 3 行が異常でした。"),
+    ("10 verdicts in a row were normal", "10 行続けて正常でした。"),
+    ("nothing has come for 30 seconds", "30 秒のあいだ何も届いていません。"),
+    ("it sends again", "受信が再開しました。"),
+    ("its time is over", "設定した時間が過ぎました。"),
+    ("the rules say so", "規則の設定によります。"),
+    ("oil: out of range at 99", "oil が計測範囲の外です：99。"),
+    ("oil: missing", "oil の値がありません。"),
+    ("oil: stuck", "oil の値が変化しません。"),
+]
+
+
+@pytest.mark.parametrize(("reason", "said"), REASONS)
+def test_reasons_of_the_service_are_in_the_readers_language(reason: str, said: str) -> None:
+    told = message(payload(reason=reason, who="kizashi", why=reason), "ja")
+    assert said in told.body
+    assert reason not in told.body and "コメント" not in told.body
+
+
+def test_what_a_person_said_stays_as_it_was_said() -> None:
+    told = message(payload(who="mika", why="it sends again"), "ja")
+    assert "コメント: it sends again" in told.body
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [("line 1/press", "sources/line%201%2Fpress"), ("..", "sources/?name=..")],
+)
+def test_the_page_is_that_of_the_source(source: str, path: str) -> None:
+    told = message(payload(source=source), "en", "https://kizashi.example/plant/")
+    assert f"Page: https://kizashi.example/plant/{path}\n" in told.body
 
 
 def test_what_is_not_known_is_not_said() -> None:
