@@ -165,11 +165,15 @@ def _workers(table: pd.DataFrame) -> str:
         for name, one in wide.items()
     ]
     titles = ["workers", "requests/s", "÷ one worker", "CPU µs", "p99 ms", "MiB, all processes"]
-    note = f"On {cores:.0f} cores; the client takes " + (
-        "one that the workers do not use."
-        if cores > 2
-        else "its part of them, so this cannot show what a second worker is worth."
-    )
+    quota = of(table, "workers", "quota").get(OURS)
+    if quota is not None:
+        note = f"Each worker has a quota of {quota:g} of a core, and the client the rest."
+    else:
+        note = f"On {cores:.0f} cores; the client takes " + (
+            "one that the workers do not use."
+            if cores > 2
+            else "its part of them, so this cannot show what a second worker is worth."
+        )
     return _section("## Workers", markdown(titles, rows), note, left_out(table, "workers"))
 
 
