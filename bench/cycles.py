@@ -1,5 +1,6 @@
 """Simulated cases in which the order of rows tells more than their values do, for
-`python -m bench.detection data=FOLDER window.length=16`. They are simulations, not real machines:
+`python -m bench.detection data=FOLDER` (bench/results/windowed/detection.md begins with the whole
+command). They are simulations, not real machines:
 
     cycle_fixed      three sensors of a machine that repeats itself every 16 rows
     cycle_wandering  the same with a speed that wanders, mostly between 9 and 29 rows a cycle
