@@ -24,6 +24,8 @@ from serving.history.tables import verdicts
 MEASURE = "faults"
 ROOM = (1024, resource.RLIM_INFINITY)
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+FIRST_SECONDS = 30.0
+"""A new database gets its tables before the first anomaly is answered."""
 TOLD_SECONDS = 1.0
 """Workers tell what they have counted a few times a second."""
 
@@ -82,6 +84,7 @@ def _befallen(bench: Bench, fault: Fault, kind: str) -> dict[str, float]:
             port, headers = server.place.port, server.peer.headers(server.place)
             rows = (bench.anomalous, bench.normal)
             with Asking(port, *rows, bench.settings.sources, headers) as asking:
+                _wait_until_answered(asking)
                 time.sleep(seconds)
                 fault(server, store, seconds)
                 if server.process.poll() is None:
@@ -103,6 +106,13 @@ def _befallen(bench: Bench, fault: Fault, kind: str) -> dict[str, float]:
         "other_answers": sum(asking.refused.values())
         - asking.refused[HTTPStatus.SERVICE_UNAVAILABLE],
     }
+
+
+def _wait_until_answered(asking: Asking) -> None:
+    """A fault before anything was answered could lose nothing."""
+    deadline = time.monotonic() + FIRST_SECONDS
+    while not (asking.anomalies and asking.normal) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _kept(bench: Bench, store: Store) -> set[str]:

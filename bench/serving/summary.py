@@ -167,7 +167,8 @@ def _workers(table: pd.DataFrame) -> str:
     titles = ["workers", "requests/s", "÷ one worker", "CPU µs", "p99 ms", "MiB, all processes"]
     quota = of(table, "workers", "quota").get(OURS)
     if quota is not None:
-        note = f"Each worker has a quota of {quota:g} of a core, and the client the rest."
+        note = f"Each worker has a quota of {quota:g} of a core, and the client the rest;"
+        note += " each has as many connections as the one."
     else:
         note = f"On {cores:.0f} cores; the client takes " + (
             "one that the workers do not use."

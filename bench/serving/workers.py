@@ -2,7 +2,8 @@
 
 Each has a quota of a part of a core where the system lets this user set one, so that two have twice
 of what one has beside the client too. Otherwise they have the cores that there are, and where there
-is none left for the client, twice the requests cannot be expected.
+is none left for the client, twice the requests cannot be expected. Each worker has as many
+connections as the one: more clients are what a second worker is for.
 """
 
 import os
@@ -36,9 +37,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
             try:
                 with bench.serving(PEERS[OURS], cores, workers=workers) as server:
                     requests = bench.requests(server)
-                    server.load(requests, WARM_UP_SECONDS, settings.connections)
+                    connections = settings.connections * workers
+                    server.load(requests, WARM_UP_SECONDS, connections)
                     with _quota(root, server, workers):
-                        found = server.load(requests, settings.seconds, settings.connections)
+                        found = server.load(requests, settings.seconds, connections)
             except Exception as error:
                 said(f"workers: {workers} failed: {error}")
                 yield failed(MEASURE, OURS, error, str(workers))
