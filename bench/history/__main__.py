@@ -16,30 +16,25 @@ cannot be measured here is named with the reason.
         [readme.en=README.md]
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, MinLen
-from hydra.core.hydra_config import HydraConfig
+from annotated_types import Ge, MinLen
 from omegaconf import DictConfig
 
-from bench.brief import quote
 from bench.history import added, faults, notified, sustained, year
 from bench.history.bench import Bench, Settings
 from bench.history.summary import COMMAND, brief, summary
 from bench.serving import bench as served
-from bench.serving.__main__ import machine, make_command
 from bench.serving.environments import Environments
 from bench.serving.model import fit_model, simulated_rows
 from bench.serving.peers import OURS, PEERS
 from bench.serving.processes import require_linux
-from bench.serving.records import Figure, write
+from bench.serving.recording import Recording, amounts
+from bench.serving.records import Figure
 from pipelines.command import command, setting
 
 Named = Literal["sustained", "added", "faults", "notified", "year"]
@@ -57,24 +52,13 @@ def main(config: DictConfig) -> None:
     require_linux()
     bench = bench_of(config)
     measure = setting(config, "measure", Annotated[list[Named], MinLen(1)])
-    readme = setting(config, "readme", dict[Literal["en", "ja"], str | None])
-    out = Path(setting(config, "out", str))
-    stated = make_command(HydraConfig.get().overrides.task, COMMAND)
-    table = write(out / "history.csv", machine())
-    for name in dict.fromkeys(measure):
-        made_by = Figure(name, "", "command", note=stated)
-        table = write(out / "history.csv", chain([made_by], MEASUREMENTS[name](bench)))
-        (out / "history.md").write_text(summary(table), encoding="utf-8")
-    for language, document in readme.items():
-        if document is not None:
-            whole = os.path.relpath(out / "history.md", Path(document).parent)
-            quote(Path(document), "bench.history", brief(table, Path(whole).as_posix(), language))
-    print(summary(table))
+    measures = {name: partial(MEASUREMENTS[name], bench) for name in measure}
+    Recording("history", summary, brief, COMMAND).record(config, measures)
 
 
 def bench_of(config: DictConfig) -> Bench:
     """The bench as configured, with its model trained; raises ConfigurationError."""
-    settings = settings_of(config)
+    settings = Settings.quick() if setting(config, "quick", bool) else amounts(config, Settings)
     work = Path(setting(config, "work", str)).absolute()
     sensors = setting(config, "sensors", Annotated[int, Ge(1)])
     train_NF = simulated_rows(setting(config, "train_rows", Annotated[int, Ge(100)]), sensors)
@@ -94,18 +78,6 @@ def bench_of(config: DictConfig) -> Bench:
         ),
         settings,
     )
-
-
-def settings_of(config: DictConfig) -> Settings:
-    """How much is measured; raises ConfigurationError."""
-    if setting(config, "quick", bool):
-        return Settings.quick()
-    whole, part = Annotated[int, Ge(1)], Annotated[float, Gt(0)]
-    given = {
-        one.name: setting(config, one.name, whole if one.type is int else part)
-        for one in fields(Settings)
-    }
-    return Settings(**given)
 
 
 if __name__ == "__main__":

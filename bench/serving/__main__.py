@@ -18,23 +18,15 @@ server that cannot be built here is named with the reason.
         [rounds=3] [seconds=5.0] [out=bench/results] [readme.en=README.md]
 """
 
-import os
-import platform
-import re
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
-from functools import cache
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, MinLen
-from hydra.core.hydra_config import HydraConfig
+from annotated_types import Ge, MinLen
 from omegaconf import DictConfig
 
-from bench.brief import quote
 from bench.serving import batches, requests, starts, stream, swap, workers
 from bench.serving.bench import Bench, Settings, said
 from bench.serving.brief import COMMAND, brief
@@ -42,7 +34,8 @@ from bench.serving.environments import Environments
 from bench.serving.model import fit_model, log_model, simulated_rows
 from bench.serving.peers import OURS, PEERS
 from bench.serving.processes import require_linux
-from bench.serving.records import Figure, write
+from bench.serving.recording import Recording, amounts
+from bench.serving.records import Figure
 from bench.serving.summary import summary
 from kizashi.errors import ConfigurationError
 from kizashi.runtime.bundle import Bundle
@@ -64,19 +57,8 @@ def main(config: DictConfig) -> None:
     require_linux()
     bench = bench_of(config)
     measure = setting(config, "measure", Annotated[list[Named], MinLen(1)])
-    readme = setting(config, "readme", dict[Literal["en", "ja"], str | None])
-    out = Path(setting(config, "out", str))
-    stated = make_command(HydraConfig.get().overrides.task, COMMAND)
-    table = write(out / "serving.csv", machine())
-    for name in dict.fromkeys(measure):
-        made_by = Figure(name, "", "command", note=stated)
-        table = write(out / "serving.csv", chain([made_by], MEASUREMENTS[name](bench)))
-        (out / "serving.md").write_text(summary(table), encoding="utf-8")
-    for language, document in readme.items():
-        if document is not None:
-            whole = os.path.relpath(out / "serving.md", Path(document).parent)
-            quote(Path(document), "bench.serving", brief(table, Path(whole).as_posix(), language))
-    print(summary(table))
+    measures = {name: partial(MEASUREMENTS[name], bench) for name in measure}
+    Recording("serving", summary, brief, COMMAND).record(config, measures)
 
 
 def bench_of(config: DictConfig) -> Bench:
@@ -92,7 +74,7 @@ def bench_of(config: DictConfig) -> Bench:
         setting(config, "uv", str | None),
         None if python is None else Path(python),
     )
-    settings = settings_of(config)
+    settings = Settings.quick() if setting(config, "quick", bool) else amounts(config, Settings)
     sensors = setting(config, "sensors", Annotated[int, Ge(1)])
     train_NF = simulated_rows(setting(config, "train_rows", Annotated[int, Ge(100)]), sensors)
     said("training the model")
@@ -109,38 +91,6 @@ def bench_of(config: DictConfig) -> Bench:
     rows_NF = simulated_rows(2000, sensors, 2)
     peers = {name: PEERS[name] for name in dict.fromkeys(names)}
     return Bench(environments, work, bundle, other, logged, rows_NF, peers, settings)
-
-
-def make_command(overrides: Sequence[str], target: str) -> str:
-    """The make target as a user gives it who has a checkout. What else was measured is left out,
-    and so is where things lie: of no use to others."""
-    aside = ("measure=", "work=", "out=", "readme", "uv=")
-    stated = [
-        re.sub("^python=.*", "python=PYTHON", one) for one in overrides if not one.startswith(aside)
-    ]
-    options = shlex.join(stated)
-    plain = not set(options) & set('"\\$`')
-    given = f'"{options}"' if plain else shlex.quote(options)
-    return f"{target} OPTIONS={given}" if options else target
-
-
-def machine() -> Iterator[Figure]:
-    """What the run is on."""
-    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    cores = len(os.sched_getaffinity(0))
-    yield Figure("machine", "", "cores", cores, note=model[1] if model else platform.machine())
-    yield Figure("machine", "", "python", note=platform.python_version())
-
-
-def settings_of(config: DictConfig) -> Settings:
-    if setting(config, "quick", bool):
-        return Settings.quick()
-    whole, part = Annotated[int, Ge(1)], Annotated[float, Gt(0)]
-    given = {
-        one.name: setting(config, one.name, whole if one.type is int else part)
-        for one in fields(Settings)
-    }
-    return Settings(**given)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bench.serving.__main__ import make_command
 from bench.serving.brief import COMMAND
 from bench.serving.environments import Environments, NotBuilt
 from bench.serving.formats import FORMATS
 from bench.serving.model import simulated_rows
 from bench.serving.processes import Cores, cpu_seconds, memory, on_cores, tree
+from bench.serving.recording import make_command
 from bench.serving.records import Figure, failed, of, write
 
 NAMES = ["a", "b", "c"]
