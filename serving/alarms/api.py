@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import Connection
 
 from serving.alarms import actions
 from serving.alarms.desk import By, Held
+from serving.alarms.export import ListOfOccurrences
 from serving.alarms.machine import State
-from serving.alarms.rules import Kind, Priority, Rules
+from serving.alarms.rules import Kind, Rules
 from serving.history import queries
 from serving.history.asked import (
     AnySource,
@@ -28,8 +30,16 @@ from serving.history.asked import (
     who,
     within,
 )
+from serving.history.occurrences import (
+    PLACE,
+    Filters,
+    Place,
+    one_occurrence,
+    page_of_occurrences,
+)
 from serving.history.record import MICROSECONDS
 from serving.history.service import History
+from serving.history.table_file import FILE, Format, as_file
 from serving.history.tables import alarms, audit, sources
 from serving.history.views import (
     Alarms,
@@ -70,6 +80,30 @@ class AnyKind(_Asked):
     source: Name
     kind: Kind | None = None
     comment: Comment = ""
+
+
+class PageOfOccurrences(Filters):
+    """Which occurrences, and which page of them."""
+
+    before: Annotated[
+        str | None, Field(pattern=PLACE, description="`next` of the page of newer ones")
+    ] = None
+    after: Annotated[
+        str | None, Field(pattern=PLACE, description="`previous` of the page of older ones")
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.before is not None and self.after is not None:
+            raise ValueError("only one of 'before' and 'after' can be asked for")
+        return self
+
+
+class FileOfOccurrences(Filters):
+    """Which occurrences, and as what."""
+
+    format: Annotated[Format, Field(description="parquet needs the `arrow` extra")] = "csv"
 
 
 class _Until(BaseModel):
@@ -205,35 +239,43 @@ def _act(
 
 
 @router.get("/occurrences", summary="When alarms were active", responses=problems(422, 500, 503))
-def occurrences(
-    history: Kept,
-    source: AnySource = None,
-    kind: Kind | None = None,
-    priority: Priority | None = None,
-    label: Literal["true", "false", "none"] | None = None,
-    open: bool | None = None,
-    acknowledged: bool | None = None,
-    start: Start = None,
-    end: End = None,
-    before: Before = None,
-    limit: Limit = 50,
-) -> Occurrences:
-    """Newest first, a page at a time; `start` and `end` ask for what went on between them."""
+def all_occurrences(history: Kept, asked: Annotated[PageOfOccurrences, Query()]) -> Occurrences:
+    """Newest first, a page at a time; `start` and `end` ask for what went on between them.
+
+    What begins while somebody turns the pages moves nothing from one to another. Where less than a
+    page is newer than `after`, the answer is the newest page, whole.
+    """
     with history.database.read() as connection:
-        found, more = queries.page_of_occurrences(
+        found = page_of_occurrences(
             connection,
-            source=source,
-            kind=kind,
-            priority=priority,
-            label=label,
-            is_open=open,
-            acknowledged=acknowledged,
-            start=optional(start),
-            end=optional(end),
-            before=before,
-            limit=limit,
+            asked,
+            before=Place.told(asked.before),
+            after=Place.told(asked.after),
+            limit=asked.limit,
         )
-    return Occurrences(occurrences=found, next=more)
+    return Occurrences(
+        occurrences=found.occurrences,
+        next=None if found.next is None else str(found.next),
+        previous=None if found.previous is None else str(found.previous),
+    )
+
+
+@router.get(
+    "/occurrences/export",
+    summary="When alarms were active, as a file",
+    response_class=StreamingResponse,
+    responses={200: FILE, **problems(415, 422, 500, 503)},
+)
+def export_occurrences(
+    history: Kept, asked: Annotated[FileOfOccurrences, Query()]
+) -> StreamingResponse:
+    """All that the filters find, newest first; however many, they are written as they are read.
+
+    The CSV is for spreadsheets: it begins with a byte order mark, and a text that would be taken
+    for a formula has an apostrophe before it.
+    """
+    found = ListOfOccurrences(history.database, asked)
+    return as_file(found, "alarms", asked.format, mark=True)
 
 
 @router.get(
@@ -244,7 +286,7 @@ def occurrences(
 def occurrence(history: Kept, occurrence_id: Id) -> OccurrenceDetail:
     """With its audit, newest first."""
     with history.database.read() as connection:
-        found = queries.one_occurrence(connection, occurrence_id)
+        found = one_occurrence(connection, occurrence_id)
         query = queries.AUDIT.where(audit.c.occurrence_id == occurrence_id)
         entries, _ = queries.page_of_audit(connection, query, None, WHOLE_AUDIT)
     return OccurrenceDetail(**found.model_dump(), audit=entries)
@@ -260,7 +302,7 @@ def label(history: Kept, request: Request, occurrence_id: Id, body: Label) -> Oc
     by = By(now(), body.comment, who(request), request.state.request_id)
     with history.database.write() as connection:
         actions.label(connection, occurrence_id, body.label, by)
-        return queries.one_occurrence(connection, occurrence_id)
+        return one_occurrence(connection, occurrence_id)
 
 
 @router.get("/audit", summary="Every step of every alarm", responses=problems(422, 500, 503))

@@ -8,8 +8,9 @@ from fastapi.responses import StreamingResponse
 from serving.history import queries
 from serving.history.asked import End, Kept, SourceName, Start, now, span
 from serving.history.expected import expected
-from serving.history.export import EXPORTS, Exported, Format, exported
+from serving.history.export import Exported, Rows
 from serving.history.series import Resolution, series
+from serving.history.table_file import FILE, Format, as_file
 from serving.history.views import Expected, Series, Sources, moment
 from serving.verdicts.openapi import problems
 from serving.verdicts.scoring import Scoring
@@ -75,13 +76,7 @@ def expected_values(
     "/export",
     summary="Rows as a file",
     response_class=StreamingResponse,
-    responses={
-        200: {
-            "content": {kind: {"schema": {"type": "string"}} for kind in EXPORTS.values()},
-            "description": "The file",
-        },
-        **problems(404, 415, 422, 500, 503),
-    },
+    responses={200: FILE, **problems(404, 415, 422, 500, 503)},
 )
 def export(
     history: Kept,
@@ -101,4 +96,5 @@ def export(
     A labelled row has `label` 1 for an anomaly and 0 for a normal one, for training.
     """
     since, until = span(start, end, 100 * 365 * DAY_SECONDS if what == "labels" else DAY_SECONDS)
-    return exported(history.database, source, since, until, what, format)
+    rows = Rows(history.database, source, since, until, what)
+    return as_file(rows, f"{source}-{what}", format)

@@ -1,20 +1,14 @@
-"""Rows as a file, written while they are read: a year of them needs no more memory than a day."""
+"""Rows as a table for files, read page by page: a year of them needs no more memory than a day."""
 
-import csv
-import io
-import re
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote
 
 import msgspec
-from fastapi.responses import StreamingResponse
 from sqlalchemy import Connection, and_, or_, select, union
 
 from serving.alarms.actions import source_id_of
-from serving.errors import WrongMediaType
 from serving.history.database import Database
+from serving.history.table_file import Cell, Column
 from serving.history.tables import (
     ANOMALY,
     HOUR,
@@ -28,21 +22,22 @@ from serving.history.tables import (
     trends,
     verdicts,
 )
-from serving.history.views import moment
+from serving.history.views import moment, written
 
 Exported = Literal["verdicts", "labels"]
-Format = Literal["csv", "parquet"]
-EXPORTS: dict[Format, str] = {
-    "csv": "text/csv",
-    "parquet": "application/vnd.apache.parquet",
-}
-UNSAFE = re.compile(r"[^\w.-]+")
 PAGE = 5000
-COLUMNS = ("time", "score", "p_value", "status", "severity", "data_quality", "late")
-LINEAGE = ("model", "version", "request_id")
+COLUMNS = (
+    Column("time", "text"),
+    Column("score", "real"),
+    Column("p_value", "real"),
+    Column("status", "text"),
+    Column("severity", "real"),
+    Column("data_quality", "text"),
+    Column("late", "whole"),
+)
+LABEL = Column("label", "whole")
+LINEAGE = (Column("model", "text"), Column("version", "text"), Column("request_id", "text"))
 QUALITY = ((MISSING, "missing"), (OUT_OF_RANGE, "out_of_range"), (STUCK, "stuck"))
-
-Cell = str | float | int | None
 
 
 class Label(NamedTuple):
@@ -52,26 +47,6 @@ class Label(NamedTuple):
     end: int
     bits: int | None
     label: int
-
-
-def exported(
-    database: Database, source: str, start: int, end: int, what: Exported, format_: Format
-) -> StreamingResponse:
-    """The file as an answer; raises NotFound, or WrongMediaType without the `arrow` extra."""
-    if format_ == "parquet" and find_spec("pyarrow") is None:
-        raise WrongMediaType("parquet needs the 'arrow' extra: pip install 'kizashi[arrow]'")
-    rows = Rows(database, source, start, end, what)
-    if format_ == "parquet":
-        from serving.history.export_parquet import parquet  # pyarrow, an extra
-
-        pieces: Iterator[str] | Iterator[bytes] = parquet(rows)
-    else:
-        pieces = _csv(rows)
-    name = f"{UNSAFE.sub('_', source)}-{what}.{format_}"
-    disposition = f"attachment; filename*=UTF-8''{quote(name)}"
-    return StreamingResponse(
-        pieces, media_type=EXPORTS[format_], headers={"Content-Disposition": disposition}
-    )
 
 
 class Rows:
@@ -100,8 +75,9 @@ class Rows:
         self.sensors: list[str] = list(
             dict.fromkeys(name for names in self._sensors.values() for name in names)
         )
-        label = ("label",) if what == "labels" else ()
-        self.columns: tuple[str, ...] = (*COLUMNS, *label, *self.sensors, *LINEAGE)
+        label = (LABEL,) if what == "labels" else ()
+        measured = (Column(name, "real") for name in self.sensors)
+        self.columns: tuple[Column, ...] = (*COLUMNS, *label, *measured, *LINEAGE)
 
     def pages(self) -> Iterator[list[list[Cell]]]:
         """The rows, in the order of their time."""
@@ -159,7 +135,7 @@ class Rows:
             )
         )
         cells: list[Cell] = [
-            moment(row.time).isoformat().replace("+00:00", "Z"),
+            written(moment(row.time)),
             row.score,
             row.p_value,
             "anomaly" if flags & ANOMALY else "normal",
@@ -199,15 +175,3 @@ def _said(told: Sequence[Label], row: Any) -> int | None:
         if start <= row.time <= end and (bits is None or row.flags & bits):
             return label
     return None
-
-
-def _csv(rows: Rows) -> Iterator[str]:
-    text = io.StringIO()
-    write = csv.writer(text)
-    write.writerow(rows.columns)
-    for page in rows.pages():
-        write.writerows(page)
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
-    yield text.getvalue()

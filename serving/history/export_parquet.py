@@ -1,4 +1,4 @@
-"""Rows as a Parquet file; pyarrow is an extra, so only what needs it imports this."""
+"""A table as a Parquet file; pyarrow is an extra, so only what needs it imports this."""
 
 import io
 from collections.abc import Iterator
@@ -7,10 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from serving.history.export import Rows
+from serving.history.table_file import Table
 
-WORDS = ("time", "status", "data_quality", "model", "version", "request_id")
-WHOLE = ("late", "label")
+KINDS = {"text": pa.string(), "whole": pa.int64(), "real": pa.float64()}
 
 
 class Sink(io.RawIOBase):
@@ -37,12 +36,12 @@ class Sink(io.RawIOBase):
         return b"".join(pieces)
 
 
-def parquet(rows: Rows) -> Iterator[bytes]:
+def parquet(table: Table) -> Iterator[bytes]:
     """The file in pieces, a row group for each page."""
-    schema = pa.schema([(name, _kind(name)) for name in rows.columns])
+    schema = pa.schema([(column.name, KINDS[column.holds]) for column in table.columns])
     sink = Sink()
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
-        for page in rows.pages():
+        for page in table.pages():
             columns = zip(*page, strict=True)
             arrays = [
                 pa.array(column, type=kind)
@@ -51,9 +50,3 @@ def parquet(rows: Rows) -> Iterator[bytes]:
             writer.write_table(pa.table(arrays, schema=schema))
             yield sink.take()
     yield sink.take()
-
-
-def _kind(name: str) -> Any:
-    if name in WORDS:
-        return pa.string()
-    return pa.int64() if name in WHOLE else pa.float64()

@@ -1,7 +1,7 @@
-"""What is read back of alarms, occurrences and sources."""
+"""What is read back of alarms, notes and sources."""
 
 from collections import defaultdict
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Select, select
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, select
 from serving.alarms import machine
 from serving.alarms.machine import HIDDEN
 from serving.alarms.rules import Kind, Priority, Rules
-from serving.errors import NotFound
+from serving.history.occurrences import OCCURRENCES
 from serving.history.record import MICROSECONDS
 from serving.history.tables import (
     MINUTE,
@@ -49,75 +49,11 @@ LOUDNESS = (
 """Loudest first. What is wrong now, known or not, comes before what no longer is."""
 URGENCY: tuple[Priority, ...] = ("critical", "high", "medium", "low")
 
-OCCURRENCES = (
-    select(
-        occurrences,
-        sources.c.name.label("source"),
-        alarms.c.state,
-        alarms.c.occurrence_id.label("current"),
-        models.c.name.label("model"),
-        models.c.version,
-    )
-    .join(alarms, alarms.c.id == occurrences.c.alarm_id)
-    .join(sources, sources.c.id == occurrences.c.source_id)
-    .outerjoin(models, models.c.id == occurrences.c.model_id)
-)
 AUDIT = (
     select(audit, alarms.c.kind, alarms.c.source_id, sources.c.name.label("source"))
     .join(alarms, alarms.c.id == audit.c.alarm_id)
     .join(sources, sources.c.id == alarms.c.source_id)
 )
-
-
-def page_of_occurrences(
-    connection: Connection,
-    *,
-    source: str | None = None,
-    kind: Kind | None = None,
-    priority: Priority | None = None,
-    label: Literal["true", "false", "none"] | None = None,
-    is_open: bool | None = None,
-    acknowledged: bool | None = None,
-    start: int | None = None,
-    end: int | None = None,
-    before: int | None = None,
-    limit: int = 50,
-) -> tuple[list[Occurrence], int | None]:
-    """Occurrences that all of this is true of, newest first, and where the next page begins.
-
-    `start` and `end` ask for those that were going on within that time.
-    """
-    query, c = OCCURRENCES, occurrences.c
-    for column, value in ((sources.c.name, source), (c.kind, kind), (c.priority, priority)):
-        if value is not None:
-            query = query.where(column == value)
-    if label is not None:
-        query = query.where(c.label.is_(None) if label == "none" else c.label == label)
-    for column, wanted in ((c.ended, is_open), (c.acknowledged, not_(acknowledged))):
-        if wanted is not None:
-            query = query.where(column.is_(None) if wanted else column.is_not(None))
-    if start is not None:
-        query = query.where(c.ended.is_(None) | (c.ended >= start))
-    if end is not None:
-        query = query.where(c.began <= end)
-    if before is not None:
-        query = query.where(c.id < before)
-    found = connection.execute(query.order_by(c.id.desc()).limit(limit + 1)).all()
-    more = found[limit - 1].id if len(found) > limit else None
-    return [occurrence_of(row) for row in found[:limit]], more
-
-
-def not_(value: bool | None) -> bool | None:
-    """The contrary, of what is known."""
-    return None if value is None else not value
-
-
-def one_occurrence(connection: Connection, occurrence_id: int) -> Occurrence:
-    """Raises NotFound."""
-    found = connection.execute(OCCURRENCES.where(occurrences.c.id == occurrence_id)).first()
-    if found is None:
-        raise NotFound(f"there is no occurrence {occurrence_id}")
-    return occurrence_of(found)
 
 
 def page_of_audit(

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, func, select
 
 from serving.alarms.actions import source_id_of
 from serving.history.block import Detail
-from serving.history.queries import annotations_of, page_of_occurrences
+from serving.history.occurrences import Filters, page_of_occurrences
+from serving.history.queries import annotations_of
 from serving.history.record import MICROSECONDS
 from serving.history.tables import ANOMALY, DAY, HOUR, MINUTE, models, trends, verdicts
 from serving.history.trends import unpacked
@@ -39,9 +40,8 @@ def series(
     truncated, found = len(found) > MOST_POINTS, found[:MOST_POINTS]
     known = _models(connection, {row.model_id for row in found})
     raw = resolution == "raw"
-    spans, _ = page_of_occurrences(
-        connection, source=source, start=start, end=end, limit=MOST_SPANS
-    )
+    during = Filters(source=source, start=moment(start), end=moment(end))
+    spans = page_of_occurrences(connection, during, limit=MOST_SPANS).occurrences
     return Series(
         source=source,
         resolution=resolution,

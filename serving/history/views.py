@@ -25,6 +25,11 @@ def maybe(time: int | None) -> datetime | None:
     return None if time is None else moment(time)
 
 
+def written(time: datetime) -> str:
+    """A time as the API writes it."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
 def microseconds(time: datetime) -> int:
     """A time with its zone as microseconds since 1970."""
     return (time - EPOCH) // timedelta(microseconds=1)
@@ -205,10 +210,13 @@ class Alarms(View):
 
 
 class Occurrences(View):
-    """A page of occurrences, newest first; `next` goes into `before` for the one after it."""
+    """A page of occurrences, newest first."""
 
     occurrences: list[Occurrence]
-    next: int | None
+    next: Annotated[str | None, Field(description="Goes into `before` for the page of older ones")]
+    previous: Annotated[
+        str | None, Field(description="Goes into `after` for the page of newer ones")
+    ]
 
 
 class AuditEntry(View):
@@ -249,15 +257,14 @@ class Annotations(View):
 
 
 def occurrence_of(row: Any) -> Occurrence:
-    """From a row of `queries.OCCURRENCES`."""
-    current = row.current == row.id and (row.ended is None or row.state != "normal")
+    """From a row of `occurrences.OCCURRENCES`."""
     return Occurrence(
         id=row.id,
         alarm_id=row.alarm_id,
         source=row.source,
         kind=row.kind,
         priority=row.priority,
-        state=row.state if current else "ended",
+        state=row.state,
         began=moment(row.began),
         ended=maybe(row.ended),
         begins=row.begins,

@@ -9,10 +9,11 @@ from serving.alarms import actions
 from serving.alarms.desk import By
 from serving.following.detectors import Served
 from serving.history.database import Database
-from serving.history.export import Rows, _csv
+from serving.history.export import Rows
 from serving.history.record import MICROSECONDS
 from serving.history.retention import Retention
 from serving.history.store import Store
+from serving.history.table_file import as_csv
 from serving.history.tables import DAY, labels, occurrences
 from serving.threshold.preview import labelled
 from tests.serving.history.conftest import count
@@ -25,7 +26,7 @@ def at(seconds: float) -> int:
 
 def told(database: Database) -> list[tuple[str, str]]:
     """Status and label of each labelled row."""
-    pieces = _csv(Rows(database, "press-01", 0, at(1e8), "labels"))
+    pieces = as_csv(Rows(database, "press-01", 0, at(1e8), "labels"))
     lines = "".join(pieces).splitlines()
     return [(one["status"], one["label"]) for one in csv.DictReader(lines)]
 
