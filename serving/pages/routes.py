@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from serving.pages import deciding, models, notifying, trying, watching
+from serving.pages import alarms, deciding, models, notifying, trying, watching
 from serving.pages.frame import SERVING
 
 REVALIDATED = {"Cache-Control": "no-cache"}
@@ -21,6 +21,7 @@ class RevalidatedFiles(StaticFiles):
 
 router = APIRouter(include_in_schema=False)
 router.include_router(watching.router)
+router.include_router(alarms.router)
 router.include_router(notifying.router)
 router.include_router(deciding.router)
 router.include_router(models.router)

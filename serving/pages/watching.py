@@ -1,4 +1,4 @@
-"""The pages for watching machines: every source, one source, and alarms.
+"""The pages for watching machines: every source, and one.
 
 They are frames that scripts fill from the API: what they show is the API's, live, and the same.
 """
@@ -13,6 +13,7 @@ from sqlalchemy import exists, select
 from serving.errors import HistoryUnavailable
 from serving.following.detectors import Detectors, Served
 from serving.history.service import History
+from serving.history.table_file import has_parquet
 from serving.history.tables import sources
 from serving.pages.charts import own_styles
 from serving.pages.frame import asked_locale, page, script_data
@@ -56,20 +57,9 @@ def one_source(request: Request, name: str) -> Response:
         "kept": request.app.state.history is not None,
         "known": known,
         "own_styles": own_styles(),
+        "parquet": has_parquet(),
     }
     return page(request, "source.html", locale, shown, 200 if known else 404)
-
-
-@router.get("/alarms", response_class=HTMLResponse)
-def alarms(request: Request) -> Response:
-    """The alarms there are, and those there were."""
-    locale = asked_locale(request)
-    shown = {
-        "place": "alarms",
-        "data": script_data(request, locale),
-        "kept": request.app.state.history is not None,
-    }
-    return page(request, "alarms.html", locale, shown)
 
 
 def first_row(request: Request, served: Served) -> str:

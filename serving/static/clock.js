@@ -66,3 +66,13 @@ export function lasting(milliseconds) {
 export function ago(time) {
   return t("ago", { span: lasting(now() - time) });
 }
+
+/** A time as a field of the kind `datetime-local` has it. */
+export function forEntry(time) {
+  return new Date(time - new Date(time).getTimezoneOffset() * MINUTE).toISOString().slice(0, 19);
+}
+
+/** What such a field says, as a time of UTC. */
+export function entered(value) {
+  return new Date(value).toISOString();
+}

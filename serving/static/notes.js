@@ -3,7 +3,7 @@
 import { act, remove } from "./api.js";
 import { whoWords } from "./alarm.js";
 import { guarded } from "./acting.js";
-import { moment } from "./clock.js";
+import { entered, forEntry, moment } from "./clock.js";
 import { byId, html } from "./dom.js";
 import { page, t } from "./words.js";
 
@@ -14,12 +14,12 @@ export function startNotes(changed, suggested) {
   const wrong = byId("note-wrong");
   for (const field of byId("note-form").elements) field.disabled = !page.may_operate;
   const suggest = () => {
-    if (text.value === "" && document.activeElement !== start) start.value = local(suggested());
+    if (text.value === "" && document.activeElement !== start) start.value = forEntry(suggested());
   };
   byId("note-form").addEventListener("focusin", () => start.value === "" && suggest());
   byId("note-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const note = { source: page.source, start: told(start.value), end: end.value ? told(end.value) : null, text: text.value.trim(), label: label.value || null };
+    const note = { source: page.source, start: entered(start.value), end: end.value ? entered(end.value) : null, text: text.value.trim(), label: label.value || null };
     wrong.textContent = "";
     if (note.label !== null && note.end === null) {
       wrong.textContent = t("notes.endless");
@@ -58,13 +58,4 @@ export function showNotes(notes, changed) {
     return html("li", {}, html("span", {}, html("strong", {}, when), ` ${note.text} `, said, html("span", { class: "about" }, whoWords(note.who))),
       guarded({ click: drop, "aria-label": `${t("notes.delete")}: ${note.text}` }, t("notes.delete")));
   }));
-}
-
-/** A time as an input of the kind `datetime-local` has it. */
-function local(time) {
-  return new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-}
-
-function told(value) {
-  return new Date(value).toISOString();
 }

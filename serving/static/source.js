@@ -100,7 +100,10 @@ function about() {
   const [start, until] = view();
   byId("trend-about").textContent = words.join(" ");
   legend();
-  byId("export").href = addressOf("api/export", { source: page.source, start: new Date(start).toISOString(), end: new Date(until).toISOString(), format: "csv" });
+  const shown = { source: page.source, start: new Date(start).toISOString(), end: new Date(until).toISOString() };
+  for (const format of ["csv", "parquet"]) {
+    byId(`export-${format}`)?.setAttribute("href", addressOf("api/export", { ...shown, format }));
+  }
 }
 
 /** What the lines and signs of the drawing mean; only those that it has now. */
