@@ -6,7 +6,7 @@ Scripts keep it live. Without them it is a form and the same lists, as they are 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
@@ -100,29 +100,32 @@ def alarms_page(request: Request) -> Response:
 def asked_of(query: Mapping[str, str]) -> Asked:
     """What the query of an address asks for; a time without a zone is one of UTC."""
     told = {name: query[name].strip() for name in FIELDS if query.get(name, "").strip()}
-    zoned: dict[str, Any] = {**told, **{name: _zoned(told[name]) for name in TIMES if name in told}}
-    unknown: dict[str, str] = {}
+    times = {name: _utc(told[name]) for name in TIMES if name in told}
+    wrong = {name for name, time in times.items() if time is None}
     try:
-        filters = Filters.model_validate(zoned)
+        filters = Filters.model_validate(told | times)
     except ValidationError as error:
-        wrong = {str(one["loc"][0]) for one in error.errors()}
-        unknown = {name: told[name] for name in told if name in wrong}
-        filters = Filters.model_validate({k: v for k, v in zoned.items() if k not in wrong})
-    given = {name: text for name, text in told.items() if name not in unknown}
-    for name in TIMES:
-        if name in given:
-            given[name] = written(getattr(filters, name).astimezone(UTC))
+        wrong |= {str(one["loc"][0]) for one in error.errors()}
+        known = {name: value for name, value in (told | times).items() if name not in wrong}
+        filters = Filters.model_validate(known)
+    given = told | {name: written(time) for name, time in times.items() if time is not None}
     before, after = (Place.told(query.get(name)) for name in ("before", "after"))
-    return Asked(filters, given, unknown, before, None if before else after)
+    return Asked(
+        filters,
+        {name: text for name, text in given.items() if name not in wrong},
+        {name: told[name] for name in told if name in wrong},
+        before,
+        None if before else after,
+    )
 
 
-def _zoned(text: str) -> str | datetime:
-    """A time with its zone; what is no time is left to be refused."""
+def _utc(text: str) -> datetime | None:
+    """None for what is no time, or none that UTC has."""
     try:
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        return text
+        return None
 
 
 def _lists(history: History, asked: Asked) -> Lists | None:

@@ -4,7 +4,7 @@ import { mayNot } from "./acting.js";
 import { countAlarms, kindWord } from "./alarm.js";
 import { addressOf, calm, read } from "./api.js";
 import { alarmCard } from "./card.js";
-import { moment } from "./clock.js";
+import { dated } from "./clock.js";
 import { showConnection } from "./connection.js";
 import { byId, html, keepFocus } from "./dom.js";
 import { filters, goTo, listAddress, startFilters, turnedTo, turnToNewest } from "./filters.js";
@@ -48,23 +48,22 @@ function currentAlarm(alarm) {
 
 /** All about the list: what it has, or why nothing, and where it goes on. */
 function showAround({ occurrences, next, previous }) {
-  const nothing = occurrences.length === 0;
-  if (turnedTo().after && previous === null) turnToNewest(); // nothing is newer: it has become the newest
   const filtered = Object.keys(filters()).length > 0;
-  byId("past-table").hidden = nothing;
-  byId("past-no-older").hidden = !nothing || !turnedTo().before;
-  byId("past-none").hidden = !nothing || Boolean(turnedTo().before) || !filtered;
-  byId("past-never").hidden = !nothing || Boolean(turnedTo().before) || filtered;
-  byId("past-said").textContent = nothing ? "" : t("past.said", {
-    count: number(occurrences.length), first: began(occurrences[0]), last: began(occurrences.at(-1)) });
+  if (turnedTo().after && previous === null) turnToNewest(); // nothing is newer: it has become the newest
+  const why = occurrences.length > 0 ? "" : turnedTo().before ? "no-older" : filtered ? "none" : "never";
+  byId("past-table").hidden = why !== "";
+  for (const one of ["no-older", "none", "never"]) byId(`past-${one}`).hidden = one !== why;
+  byId("past-said").textContent = why ? "" : said(occurrences);
   link("newest", previous !== null, listAddress());
   link("newer", previous !== null, listAddress({ after: previous }));
   link("older", next !== null, listAddress({ before: next }));
-  byId("clear").hidden = !filtered;
+  byId("clear").hidden = !filtered || why === "none"; // it stands beside that there is nothing
 }
 
-function began(one) {
-  return moment(Date.parse(one.began));
+function said(occurrences) {
+  const [last, first] = [occurrences[0], occurrences.at(-1)].map((one) => dated(Date.parse(one.began)));
+  const count = number(occurrences.length);
+  return first === last ? t("past.said.at", { count, time: first }) : t("past.said", { count, first, last });
 }
 
 function link(name, there, address) {

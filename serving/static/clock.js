@@ -32,7 +32,11 @@ const TIME = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 /** A moment, as short as it is clear: the time of today, else the date with it. */
 export function moment(time, seconds = false) {
   const clock = seconds ? { ...TIME, second: "2-digit" } : TIME;
-  if (sameDay(time, now())) return formatted(clock, time);
+  return sameDay(time, now()) ? formatted(clock, time) : dated(time, clock);
+}
+
+/** A moment with its date, also today. */
+export function dated(time, clock = TIME) {
   const year = new Date(time).getFullYear() === new Date(now()).getFullYear() ? {} : { year: "numeric" };
   return formatted({ ...year, month: "short", day: "numeric", ...clock }, time);
 }

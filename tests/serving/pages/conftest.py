@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -37,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Opens an address in a fresh browser profile.
+    """Opens an address in a fresh browser profile, with further options of Playwright's by name.
 
     At the end every page must have run without an error on its console (a breach of its own
     security policy is one), and without asking anything of another host.
@@ -45,7 +46,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     complaints: list[str] = []
     with ExitStack() as stack:
 
-        def opened(address: str, *, width: int = 1400, language: str = "en") -> Page:
+        def opened(address: str, *, width: int = 1400, language: str = "en", **more: Any) -> Page:
             host = urlsplit(address).netloc
 
             def check(response: Response) -> None:
@@ -56,7 +57,10 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
                     complaints.append(f"{response.status} for {response.url}")
 
             context = browser.new_context(
-                viewport={"width": width, "height": 900}, locale=language, accept_downloads=True
+                viewport={"width": width, "height": 900},
+                locale=language,
+                accept_downloads=True,
+                **more,
             )
             stack.callback(context.close)
             page = context.new_page()

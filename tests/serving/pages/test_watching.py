@@ -1,6 +1,5 @@
 """The pages for watching machines, in a real browser against the real service and its history."""
 
-import csv
 import json
 import re
 import threading
@@ -138,32 +137,6 @@ def test_an_alarm_is_shelved_for_a_time_and_shown_again(service: str, open_page:
     page.get_by_role("button", name="Show again").click()
     page.get_by_role("dialog").get_by_role("button", name="Show again").click()
     expect(page.locator("#alarms .state-word")).to_have_text("Alarm")
-
-
-def test_a_label_is_kept_filtered_by_and_taken_back(service: str, open_page: OpenPage) -> None:
-    _alarm(service, "press-3")
-    page = open_page(f"{service}alarms?source=press-3")
-    row = page.locator("#past tr")
-    row.get_by_role("button", name="False").click()
-    expect(row.get_by_role("button", name="False")).to_have_attribute("aria-pressed", "true")
-    page.get_by_label("True or false alarm").select_option("none")
-    expect(page.get_by_text("No alarm in the history is like this.")).to_be_visible()
-    page.get_by_label("True or false alarm").select_option("false")
-    row.get_by_role("button", name="False").click()
-    expect(page.get_by_text("No alarm in the history is like this.")).to_be_visible()
-    page.reload()  # the filters are in the address
-    expect(page.get_by_label("True or false alarm")).to_have_value("false")
-
-
-def test_the_list_of_alarms_is_a_file_without_formulas(service: str, open_page: OpenPage) -> None:
-    _alarm(service, "=1+1")
-    page = open_page(f"{service}alarms?source=%3D1%2B1")
-    expect(page.locator("#past tr")).to_have_count(1)
-    with page.expect_download() as download:
-        page.get_by_role("button", name="This list as CSV").click()
-    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
-        (listed,) = csv.DictReader(file)
-    assert (listed["source"], listed["kind"]) == ("'=1+1", "anomaly")
 
 
 def test_names_and_notes_never_become_markup(service: str, open_page: OpenPage) -> None:
