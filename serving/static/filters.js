@@ -35,9 +35,15 @@ export function turnToNewest() {
   remember(false);
 }
 
-/** Take over what the address asks for, and call `changed` when something else is. */
+/** Take over what the address asks for, and call `changed` when something else is. What somebody has
+ * chosen before this script was there counts. */
 export function startFilters(changed) {
-  take();
+  const begun = [...form.elements].some(touched);
+  take((field) => !touched(field));
+  if (begun) {
+    turned = {};
+    remember(true);
+  }
   form.addEventListener("input", ({ target }) => {
     turned = {};
     // Each letter is no step back; a choice is one.
@@ -59,17 +65,22 @@ export function goTo(link) {
   take();
 }
 
-function take() {
+/** Whether a field is no longer as it came with the page. */
+function touched(field) {
+  const came = field.options ? ([...field.options].find((option) => option.defaultSelected)?.value ?? "") : field.defaultValue;
+  return field.value !== came;
+}
+
+function take(wanted = () => true) {
   const asked = new URLSearchParams(location.search);
   typed = null;
-  for (const name of FIELDS) {
-    const field = form.elements[name];
-    field.value = asked.get(name) ?? "";
+  for (const field of FIELDS.map((name) => form.elements[name]).filter(wanted)) {
+    field.value = asked.get(field.name) ?? "";
     if (field.selectedIndex === -1) field.value = ""; // what the address asks for is no choice
   }
-  for (const name of TIMES) {
-    const time = Date.parse(zoned(asked.get(name) ?? ""));
-    form.elements[name].value = Number.isNaN(time) ? "" : forEntry(time).replace(/:00$/, "");
+  for (const field of TIMES.map((name) => form.elements[name]).filter(wanted)) {
+    const time = Date.parse(zoned(asked.get(field.name) ?? ""));
+    field.value = Number.isNaN(time) ? "" : forEntry(time).replace(/:00$/, "");
   }
   turned = Object.fromEntries(PAGES.filter((name) => /^\d{1,18}\.\d{1,18}$/.test(asked.get(name) ?? "")).slice(0, 1).map((name) => [name, asked.get(name)]));
   linkLanguages();

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pyarrow.parquet as pq
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from serving.history.database import Database
 from tests.bundles import ANOMALOUS_ROW, press_line_bundle
@@ -91,6 +91,26 @@ def test_filters_are_in_the_address_and_the_back_button_undoes_them(
     page.go_back()  # all letters of the name at once
     expect(page.locator("#filter-source")).to_have_value("")
     expect(_rows(page)).to_have_count(PAGE)
+
+
+def test_what_is_typed_before_the_scripts_have_come_counts(
+    service: str, open_page: OpenPage
+) -> None:
+    page = open_page(service.replace("alarms", "try"))
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/static/filters.js", hold)
+    page.goto(f"{service}?kind=silence&start=2026-09-21T15:00:00Z", wait_until="commit")
+    page.locator("#filter-source").fill("press-02")
+    while not held:
+        page.wait_for_timeout(50)
+    held[0].continue_()
+    expect(_rows(page)).to_have_count(2)
+    expect(page.locator("#filter-source")).to_have_value("press-02")
+    expect(page).to_have_url(re.compile("source=press-02&kind=silence&start=2026"))
 
 
 @pytest.mark.parametrize(("language", "width"), [("en", 390), ("ja", 1440)])
