@@ -29,14 +29,12 @@ from serving.history.database import Database, database_url
 from serving.history.lease import Lease
 from serving.history.record import MICROSECONDS
 from serving.logs import log_config
-from serving.notify.board import LEASE, payload_of_test, publish
+from serving.notify.board import LEASE, LEASE_SECONDS, payload_of_test, publish
 from serving.notify.channels import Channel, NotDelivered, read_channels
 from serving.notify.dispatcher import Dispatcher, Dispatching, Manners
 from serving.notify.message import message
 from serving.settings import Settings, read_settings
 
-LEASE_SECONDS = 15.0
-"""A host that is gone is missed after so long: well within the minute that a line stop lives."""
 RENEW_SECONDS = 3.0
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 2.0
