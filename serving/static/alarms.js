@@ -8,6 +8,7 @@ import { exactly, lasting, now } from "./clock.js";
 import { showConnection } from "./connection.js";
 import { byId, html, keepFocus } from "./dom.js";
 import { follow } from "./live.js";
+import { toldList } from "./told.js";
 import { number, page, sourceAddress, t } from "./words.js";
 
 const PAGE = 50;
@@ -18,7 +19,7 @@ const AROUND = 600_000; // around an alarm, when its source's page is opened fro
 const FIELDS = ["source", "kind", "priority", "open", "label"];
 
 const form = byId("filters");
-const opened = new Map(); // the audits that are open, by occurrence
+const opened = new Map(); // what happened in those that are open, by occurrence
 let [shown, next, wanted] = [[], null, PAGE];
 
 function filters() {
@@ -103,8 +104,8 @@ function ended_(one) {
 }
 
 function auditRow(one) {
-  const entries = opened.get(one.id);
-  const list = html("ol", { class: "audit" }, ...entries.map((entry) =>
+  const { audit, deliveries } = opened.get(one.id);
+  const list = html("ol", { class: "audit" }, ...audit.map((entry) =>
     html("li", {},
       html("time", { datetime: entry.at }, exactly(Date.parse(entry.at))),
       html("span", {}, html("strong", {}, t(`event.${entry.event}`)), ` · ${whoWords(entry.who)}`,
@@ -119,14 +120,15 @@ function auditRow(one) {
       model,
       one.request_id ? t("alarm.request", { id: one.request_id }) : null,
     ].filter(Boolean).join(" · ")),
-    list));
+    list,
+    ...(deliveries.length ? [html("h3", {}, t("told")), html("div", { class: "told" }, toldList(deliveries))] : [])));
 }
 
 async function toggleAudit(id) {
   if (opened.has(id)) opened.delete(id);
   else {
     try {
-      opened.set(id, (await read(`api/occurrences/${id}`)).audit);
+      opened.set(id, await read(`api/occurrences/${id}`));
     } catch (error) {
       byId("problem").replaceChildren(html("p", { class: "note" }, error.message));
     }
@@ -138,7 +140,7 @@ async function toggleAudit(id) {
 async function refreshOpened() {
   const listed = new Set(shown.map((one) => one.id));
   for (const id of [...opened.keys()]) {
-    if (listed.has(id)) opened.set(id, (await read(`api/occurrences/${id}`)).audit);
+    if (listed.has(id)) opened.set(id, await read(`api/occurrences/${id}`));
     else opened.delete(id);
   }
 }

@@ -9,6 +9,8 @@ from starlette.testclient import TestClient
 
 from serving.alarms.rules import Rules, rules_of
 from serving.history.lease import Lease
+from serving.history.retention import Retention
+from serving.history.tables import outbox
 from serving.history.views import OccurrenceDetail
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
@@ -16,7 +18,7 @@ from serving.notify.api import LostOnes
 from serving.notify.board import LEASE
 from serving.notify.dispatcher import Dispatcher
 from tests.bundles import ANOMALOUS_ROW
-from tests.serving.history.conftest import settled
+from tests.serving.history.conftest import count, settled
 from tests.serving.notify.test_dispatcher import Noted
 
 SOURCE = "press-01"
@@ -175,3 +177,22 @@ def test_who_may_only_look_cannot_say_that_it_was_seen(
     with TestClient(app, headers={"X-API-Key": key}) as client:
         assert client.get("/api/notifications/lost").status_code == 200
         assert client.post("/api/notifications/lost/seen", json=body).status_code == 403
+
+
+def test_a_lost_stop_outlives_want_of_room_until_somebody_has_seen_it(
+    alarmed: TestClient,
+) -> None:
+    line, passes = Noted("line", "line_stop", machine=True), Time()
+    line.failures = 100
+    send = sender(alarmed, line, passes=passes)
+    send()
+    passes.later += 61
+    send()
+    database = settled(alarmed).database
+    no_room = Retention(rows_days=0, trends_days=0, gigabytes=1e-9)
+    no_room.tidy(database, round(time.time() * 1e6))
+    (stop,) = lost(alarmed).lost
+    assert see(alarmed, stop) == 204
+    no_room = Retention(rows_days=0, trends_days=0, gigabytes=1e-9)
+    no_room.tidy(database, round(time.time() * 1e6))
+    assert count(database, outbox) == 0
