@@ -43,6 +43,18 @@ def lost(connection: Connection) -> list[Lost]:
     return sorted(found, key=lambda one: (not one.stop, not one.waiting, -(one.last or 0)))
 
 
+def unseen(connection: Connection) -> dict[bool, int]:
+    """How many were given up that nobody knows of: line stops (True), and others."""
+    query = (
+        select(deliveries.c.stops, func.count())
+        .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+        .where(text(IS_LOST), outbox.c.event != TEST)
+        .group_by(deliveries.c.stops)
+    )
+    found = {bool(stops): count for stops, count in connection.execute(query).all()}
+    return {stop: found.get(stop, 0) for stop in (True, False)}
+
+
 def steps_untaken(connection: Connection) -> int:
     """How many steps of alarms nobody has sent on yet."""
     return int(
