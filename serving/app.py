@@ -92,7 +92,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.follower = follower(settings, cache)
     app.state.attendant = attendant(settings, cache)
     app.state.counts = counts
-    app.state.publisher = Publisher(counts, settings.metrics_folder, lambda: of_host(cache))
+    app.state.publisher = Publisher(
+        counts, settings.metrics_folder, lambda: of_host(cache, app.state.attendant)
+    )
     errors.install(app, dialects)
     # A layer that is added later stands further out: a request passes them from the bottom up.
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))

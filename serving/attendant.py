@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kizashi.errors import ConfigurationError, KizashiError
@@ -29,14 +30,20 @@ from serving.history.database import Database, database_url
 from serving.history.lease import Lease
 from serving.history.record import MICROSECONDS
 from serving.logs import log_config
-from serving.notify.board import LEASE, payload_of_test, publish
+from serving.metrics.families import (
+    NOTIFICATIONS_OLDEST,
+    NOTIFICATIONS_SENDING,
+    NOTIFICATIONS_UNSEEN,
+    NOTIFICATIONS_WAITING,
+)
+from serving.notify import lost
+from serving.notify.board import LEASE, LEASE_SECONDS, payload_of_test, publish
 from serving.notify.channels import Channel, NotDelivered, read_channels
 from serving.notify.dispatcher import Dispatcher, Dispatching, Manners
+from serving.notify.figures import Values, leave
 from serving.notify.message import message
 from serving.settings import Settings, read_settings
 
-LEASE_SECONDS = 15.0
-"""A host that is gone is missed after so long: well within the minute that a line stop lives."""
 RENEW_SECONDS = 3.0
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 2.0
@@ -54,15 +61,18 @@ class Attendant:
         self.database = database
         self.lease = Lease(database, LEASE, LEASE_SECONDS, host(settings.cache))
         self._channels, self._dry_run = channels, settings.notify_dry_run
+        self._folder = settings.cache
         self._led = False
-        dispatcher = Dispatcher(database, rules, channels, manners(settings))
-        self.dispatching = Dispatching(dispatcher, lambda: self.lease.held)
+        self._unwritable = False
+        self._dispatcher = Dispatcher(database, rules, channels, manners(settings))
+        self.dispatching = Dispatching(self._dispatcher, lambda: self.lease.held)
 
     def run(self) -> None:
         """Hold the lease, or wait for it, until the process ends."""
         self.dispatching.start()
         while True:
             self.renew()
+            self.tell()
             time.sleep(RENEW_SECONDS if self.lease.held else LOOK_SECONDS)
 
     def renew(self) -> None:
@@ -78,6 +88,34 @@ class Attendant:
         if leads != self._led:
             log.info("notifications are sent from %s", "here" if leads else "elsewhere")
         self._led = leads
+
+    def tell(self) -> None:
+        """Leave for /metrics what there is to say."""
+        gauges: dict[str, Values] = {NOTIFICATIONS_SENDING.name: [((), float(self.lease.held))]}
+        if self.lease.held:
+            with suppress(HistoryUnavailable):  # which `renew` says
+                gauges |= self._waiting()
+        try:
+            leave(self._folder, self._dispatcher.tally.counters(), gauges)
+        except OSError as error:  # a full disk must not keep it from sending
+            if not self._unwritable:
+                log.error("what /metrics says of notifications cannot be left: %s", error)
+            self._unwritable = True
+        else:
+            self._unwritable = False
+
+    def _waiting(self) -> dict[str, Values]:
+        with self.database.read() as connection:
+            unseen = lost.unseen(connection)
+        waiting = self._dispatcher.waiting()
+        names = self._dispatcher.tally.names
+        return {
+            NOTIFICATIONS_WAITING.name: [((one, names[one]), count) for one, count, _ in waiting],
+            NOTIFICATIONS_OLDEST.name: [((one, names[one]), age) for one, _, age in waiting],
+            NOTIFICATIONS_UNSEEN.name: [
+                ((str(stop).lower(),), float(count)) for stop, count in unseen.items()
+            ],
+        }
 
     def close(self) -> None:
         """Let another host go on at once."""

@@ -12,9 +12,11 @@ from serving import model, openapi_health, pages, protocols
 from serving.alarms import api as alarms_api
 from serving.alarms import events
 from serving.history import api as history_api
+from serving.history.lease import Watched
 from serving.history.service import History
 from serving.metrics import endpoint as metrics
 from serving.notify import api as notify_api
+from serving.notify.board import LEASE, LEASE_SECONDS
 from serving.pages import sign_in
 from serving.settings import Settings
 from serving.threshold import api as threshold_api
@@ -46,6 +48,7 @@ def install(app: FastAPI) -> None:
     database = None if history is None else history.database
     app.version = _version()
     app.state.threshold = Desk(app.state.detectors, database, settings.model_uri)
+    app.state.sending = Watched(LEASE, LEASE_SECONDS)
     app.state.dialects.add(protocols.DIALECTS)
     # This answers; what `openapi` declares of the same path comes after it and only documents.
     batch = BatchEndpoint(scoring, settings.max_body_bytes, settings.max_stream_bytes)

@@ -50,6 +50,7 @@ from serving.history.views import (
     OccurrenceDetail,
     Occurrences,
 )
+from serving.notify.told import told_of, untaken
 from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api", tags=["alarms"])
@@ -284,12 +285,13 @@ def export_occurrences(
     responses=problems(404, 422, 500, 503),
 )
 def occurrence(history: Kept, occurrence_id: Id) -> OccurrenceDetail:
-    """With its audit, newest first."""
+    """With its audit, and with who was told of which step, by which channel."""
     with history.database.read() as connection:
         found = one_occurrence(connection, occurrence_id)
         query = queries.AUDIT.where(audit.c.occurrence_id == occurrence_id)
         entries, _ = queries.page_of_audit(connection, query, None, WHOLE_AUDIT)
-    return OccurrenceDetail(**found.model_dump(), audit=entries)
+        told, waiting = told_of(connection, occurrence_id), untaken(connection, occurrence_id)
+    return OccurrenceDetail(**found.model_dump(), audit=entries, deliveries=told, untaken=waiting)
 
 
 @router.post(

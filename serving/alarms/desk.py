@@ -293,6 +293,7 @@ def _outbox(
             "created": by.at,
             "event": step.event,
             "source": held.source,
+            "occurrence_id": payload.occurrence_id,
             "payload": msgspec.json.encode(payload).decode(),
         },
     )

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, false, or_, select, true
 
 from serving.alarms import machine
 from serving.alarms.desk import By, Facts, Held, create, hold, save, take, worsen
+from serving.alarms.ends import Ends
 from serving.alarms.machine import quiet
 from serving.alarms.rules import Kind, Rules, SourceRules
 from serving.history.block import Block
@@ -160,30 +161,35 @@ def _bad(block: Block, index: int, stuck: Callable[[int], str | None]) -> tuple[
     return stuck(index), "stuck"
 
 
-def sweep(connection: Connection, rules: Rules, now: int, watched_since: int) -> int:
+def sweep(connection: Connection, rules: Rules, now: int, watched_since: int, ends: Ends) -> int:
     """What time alone does to alarms: shelves empty, service windows close, chattering settles,
     sources fall silent. `watched_since` is when this service could first have heard of a source.
+    `ends` knows what is over.
 
     Returns how many alarms moved.
     """
     return (
-        _due_ones(connection, rules, now)
+        _due_ones(connection, rules, now, ends)
         + _by_design(connection, rules, now)
         + _silent_ones(connection, rules, now, watched_since)
     )
 
 
-def _due_ones(connection: Connection, rules: Rules, now: int) -> int:
+def _due_ones(connection: Connection, rules: Rules, now: int, ends: Ends) -> int:
     query = (
-        select(alarms.c.source_id, sources.c.name, alarms.c.kind)
+        select(alarms.c.id, alarms.c.due, alarms.c.source_id, sources.c.name, alarms.c.kind)
         .join(sources, sources.c.id == alarms.c.source_id)
-        .where(alarms.c.due <= now)
+        .where(alarms.c.due.is_not(None))
     )
+    waiting = connection.execute(query).all()
+    over = ends.over([(row.id, row.due) for row in waiting], now)
     moved = 0
-    for source_id, source, kind in connection.execute(query).all():
+    for alarm, due, source_id, source, kind in waiting:
+        if alarm not in over:
+            continue
         held = hold(connection, source_id, source, [kind])[kind]
         own = rules.of(source)
-        after = machine.tick(held.alarm, own.rule(kind), now / MICROSECONDS)
+        after = machine.tick(held.alarm, own.rule(kind), max(now, due) / MICROSECONDS)
         moved += bool(take(connection, held, after, own, By(now, "its time is over"), Facts(now)))
         save(connection, held)
     return moved

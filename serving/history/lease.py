@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from serving.history.database import Database
 from serving.history.record import MICROSECONDS
@@ -41,8 +41,7 @@ class Lease:
         self.holder = holder or this_process()
         self._ticks = ticks
         self._until = float("-inf")
-        self._watched: tuple[str, int] | None = None
-        self._since = 0.0
+        self._sight = _Sight(ticks)
 
     @property
     def held(self) -> bool:
@@ -58,7 +57,7 @@ class Lease:
             found = connection.execute(select(leases).where(leases.c.name == self.name)).first()
             if found is None:
                 connection.execute(insert(leases), mine | {"name": self.name})
-            elif found.holder == self.holder or self._stands_still(found):
+            elif found.holder == self.holder or self._sight.stood(found) >= self.seconds:
                 connection.execute(update(leases).where(leases.c.name == self.name), mine)
             else:
                 self._until = float("-inf")
@@ -73,8 +72,41 @@ class Lease:
             held = (leases.c.name == self.name) & (leases.c.holder == self.holder)
             connection.execute(delete(leases).where(held))
 
-    def _stands_still(self, found: Any) -> bool:
-        seen = (found.holder, found.until)
-        if seen != self._watched:
-            self._watched, self._since = seen, self._ticks()
-        return self._ticks() - self._since >= self.seconds
+
+class Watched:
+    """The lease `name` as a process sees it that does not want it."""
+
+    def __init__(
+        self, name: str, seconds: float, ticks: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name = name
+        self.seconds = seconds
+        self._sight = _Sight(ticks)
+        self._over: tuple[str, int] | None = None
+        self._looked = False
+
+    def held(self, connection: Connection, now: int) -> bool:
+        """Whether somebody holds it. How long a row has stood there already when it is first seen
+        nothing but its time of day says, which is held against `now`, in microseconds; so it is
+        believed until the row changes."""
+        found = connection.execute(select(leases).where(leases.c.name == self.name)).first()
+        if not self._looked:
+            self._looked = True
+            self._over = (found.holder, found.until) if found and found.until <= now else None
+        if found is None or (found.holder, found.until) == self._over:
+            return False
+        return self._sight.stood(found) < self.seconds
+
+
+class _Sight:
+    """How long a row has stood unchanged, in seconds, since it was first seen so."""
+
+    def __init__(self, ticks: Callable[[], float]) -> None:
+        self._ticks = ticks
+        self._seen: tuple[str, int, float] | None = None
+
+    def stood(self, found: Any) -> float:
+        now, seen = self._ticks(), self._seen
+        if seen is None or seen[:2] != (found.holder, found.until):
+            self._seen = seen = (found.holder, found.until, now)
+        return now - seen[2]

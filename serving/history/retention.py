@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, text
 
 from serving.history.database import Database
 from serving.history.labelled import unlabelled
@@ -23,6 +23,7 @@ from serving.history.tables import (
     ANOMALY,
     DAY,
     IS_ANOMALY,
+    IS_LOST,
     MINUTE,
     batches,
     deliveries,
@@ -189,8 +190,11 @@ def _oldest_batches(connection: Connection) -> Went:
 
 
 def _oldest_taken(connection: Connection) -> Went:
-    """Notifications that are done; with them goes what was sent to whom."""
-    waits = select(deliveries.c.outbox_id).where(deliveries.c.state == "waiting")
+    """Notifications that are done; with them goes what was sent to whom. A line stop that did not
+    get through is done when somebody knows of it."""
+    lost_stop = and_(text(IS_LOST), deliveries.c.stops == 1)
+    open_ones = or_(deliveries.c.state == "waiting", lost_stop)
+    waits = select(deliveries.c.outbox_id).where(open_ones)
     done = outbox.c.taken.is_not(None) & outbox.c.id.not_in(waits)
     return _oldest_by_id(connection, outbox, done)
 

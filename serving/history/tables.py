@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0006"
+REVISION = "0007"
 """What these tables are, and where the scripts in `migrations/` lead to."""
 
 ANOMALY, MISSING, OUT_OF_RANGE, STUCK, LATE, ARRIVAL = (1 << bit for bit in range(6))
@@ -36,6 +36,7 @@ RESOLUTIONS = (MINUTE, HOUR, DAY)
 """Of trends, in seconds."""
 
 IS_ANOMALY = "(flags & 1) = 1"
+IS_LOST = "state = 'given_up' AND seen IS NULL"
 """A condition has to be written as its partial index is, to be found by it."""
 
 metadata = MetaData()
@@ -220,7 +221,9 @@ outbox = Table(
     Column("source", String(200), nullable=False),
     Column("payload", Text, nullable=False),
     Column("taken", BigInteger),  # when its messages were made of it
+    Column("occurrence_id", Identity),
     Index("outbox_waiting", "taken", "id"),
+    Index("outbox_of_occurrence", "occurrence_id"),
     sqlite_autoincrement=True,
 )
 
@@ -238,7 +241,15 @@ deliveries = Table(
     Column("done", BigInteger),  # when it was sent, or given up
     Column("problem", Text),
     Column("failed", BigInteger),  # when an attempt last did not get through
+    Column("seen", BigInteger),  # when a person said that they know that it was given up
+    Column("seen_by", Text),
     Index("deliveries_waiting", "state", "channel", "id"),
+    Index(
+        "deliveries_lost",
+        "id",
+        sqlite_where=text(IS_LOST),
+        postgresql_where=text(IS_LOST),
+    ),
     UniqueConstraint("outbox_id", "channel", "stops", name="one_delivery"),
 )
 

@@ -6,6 +6,7 @@ at a time, which has the lease, lets rows go.
 
 import time
 
+from serving.alarms.ends import Ends
 from serving.alarms.rules import Rules
 from serving.alarms.watch import sweep
 from serving.history.database import Database
@@ -25,11 +26,14 @@ there for so long."""
 class Upkeep:
     """What has to be done every few seconds, by whatever process has the time."""
 
-    def __init__(self, database: Database, rules: Rules, retention: Retention) -> None:
+    def __init__(
+        self, database: Database, rules: Rules, retention: Retention, ends: Ends | None = None
+    ) -> None:
         self.database = database
         self.rules = rules
         self.retention = retention
         self._lease = Lease(database, "retention", LEASE_SECONDS)
+        self._ends = ends or Ends()
         self._since: int | None = None
         self._tidy_at = time.monotonic() + TIDY_SECONDS
         self._followed: int | None = None
@@ -43,7 +47,7 @@ class Upkeep:
         # Before this process listened no source can have been silent, as far as it knows.
         since = self._since = now if self._since is None else self._since
         with self.database.write() as connection:
-            sweep(connection, self.rules, now, since)
+            sweep(connection, self.rules, now, since, self._ends)
         if time.monotonic() >= self._tidy_at:
             leads = self._lease.take(now)
             more = leads and self.retention.tidy(self.database, self._believed(now)) > 0

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from serving.companion import Companion
 from serving.following.cache import Cache
 from serving.following.detectors import Detectors
 from serving.metrics.counts import Counts, Snapshot, Value
@@ -14,6 +15,7 @@ from serving.metrics.families import (
     THRESHOLD_BY_HAND,
 )
 from serving.metrics.publishing import Publisher
+from serving.notify import figures
 
 router = APIRouter(tags=["health"])
 
@@ -57,8 +59,17 @@ def of_worker(counts: Counts, detectors: Detectors) -> None:
     )
 
 
-def of_host(cache: Cache) -> Snapshot:
-    """What the follower of this host says, the same for each of its workers."""
+def of_host(cache: Cache, attendant: Companion | None) -> Snapshot:
+    """What the follower of this host says, and the process that sends notifications, where there is
+    to be one; the same for each of its workers."""
+    told = _followed(cache)
+    if attendant is None:
+        return told
+    notified = figures.found(attendant.lock_file.parent)
+    return Snapshot(told.counters | notified.counters, {}, told.gauges | notified.gauges)
+
+
+def _followed(cache: Cache) -> Snapshot:
     status = cache.status()
     if status is None:
         return Snapshot({}, {}, {})

@@ -103,6 +103,47 @@ HISTORY_FAILING = Family(
     "1 while the history cannot be written, and anomalies are answered with 503.",
     over="max",
 )
+NOTIFICATIONS_SENDING = Family(
+    "kizashi_notifications_sending",
+    "gauge",
+    "1 on the host that sends notifications, 0 on the others.",
+)
+NOTIFICATIONS_WAITING = Family(
+    "kizashi_notifications_waiting",
+    "gauge",
+    "Notifications that have not arrived yet, line stops among them.",
+    ("channel", "name"),
+)
+NOTIFICATIONS_OLDEST = Family(
+    "kizashi_notifications_oldest_waiting_seconds",
+    "gauge",
+    "How long the oldest notification that waits has waited; 0 where none does.",
+    ("channel", "name"),
+)
+NOTIFICATIONS_UNSEEN = Family(
+    "kizashi_notifications_unseen",
+    "gauge",
+    "Notifications that were given up, and nobody has said that they know; stop: line stops.",
+    ("stop",),
+)
+NOTIFICATIONS = Family(
+    "kizashi_notifications_total",
+    "counter",
+    "Notifications that were sent, summed up, not sent in a dry run, or given up.",
+    ("channel", "name", "outcome"),
+)
+LINE_STOPS = Family(
+    "kizashi_line_stops_total",
+    "counter",
+    "The line stops among them.",
+    ("channel", "name", "outcome"),
+)
+NOTIFICATION_FAILURES = Family(
+    "kizashi_notification_failures_total",
+    "counter",
+    "Attempts that did not get through.",
+    ("channel", "name"),
+)
 LAG = Family(
     "kizashi_event_loop_lag_seconds",
     "histogram",
@@ -137,6 +178,13 @@ FAMILIES = (
     QUEUE,
     HISTORY_ROWS,
     HISTORY_FAILING,
+    NOTIFICATIONS_SENDING,
+    NOTIFICATIONS_WAITING,
+    NOTIFICATIONS_OLDEST,
+    NOTIFICATIONS_UNSEEN,
+    NOTIFICATIONS,
+    LINE_STOPS,
+    NOTIFICATION_FAILURES,
     LAG,
     WORKERS,
     READY,

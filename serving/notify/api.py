@@ -3,20 +3,16 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from serving.companion import Companion
-from serving.history.asked import Id, Kept, now, who
-from serving.history.views import View, maybe
-from serving.notify import board
-from serving.notify.board import Answer
+from serving.history.asked import LARGEST_ID, Id, Kept, now, who
+from serving.history.views import View, maybe, moment
+from serving.notify import board, lost
+from serving.notify.answers import Means, answer_of
 from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api/notifications", tags=["notifications"])
-
-Means = Annotated[
-    Answer | None, Field(description="What the receiver's answer means; null where it took it")
-]
 
 
 class ChannelView(View):
@@ -69,12 +65,51 @@ class TestTold(View):
     results: list[TestResult]
 
 
+class LostView(View):
+    """Notifications about one source to one channel that did not get through: given up, or line
+    stops that failed and are `waiting` for the next attempt. `since` is when the first of their
+    steps was, `problem` why the newest did not arrive."""
+
+    source: str
+    channel: str
+    name: str
+    stop: Annotated[bool, Field(description="They asked for a line stop")]
+    waiting: bool
+    count: int
+    since: AwareDatetime
+    last: Annotated[AwareDatetime | None, Field(description="The last attempt")]
+    problem: str | None
+    answer: Means
+    through: Annotated[int, Field(description="The newest of them, for /lost/seen")]
+
+
+class LostOnes(View):
+    """What people have to know of."""
+
+    lost: list[LostView]
+    untaken: Annotated[
+        int, Field(description="Steps of alarms that wait while no process sends; 0 while one does")
+    ]
+
+
+class Seen(BaseModel):
+    """What somebody knows of, as /lost tells it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: Annotated[str, Field(max_length=200)]
+    channel: Annotated[str, Field(max_length=40)]
+    stop: bool
+    through: Annotated[int, Field(ge=1, le=LARGEST_ID)]
+
+
 @router.get("", summary="The channels, and how they fare", responses=problems(500, 503))
 def notifications(history: Kept, request: Request) -> Notifications:
     """Without secrets: what channels are called is made for people to read."""
     attendant: Companion | None = request.app.state.attendant
     with history.database.read() as connection:
-        found = board.board(connection, now())
+        sending = request.app.state.sending.held(connection, now())
+        found = board.board(connection, sending=sending)
     return Notifications(
         configured=attendant is not None,
         sending=found.sending,
@@ -90,12 +125,64 @@ def notifications(history: Kept, request: Request) -> Notifications:
                 sent=maybe(one.sent),
                 failed=maybe(one.failed),
                 problem=one.problem,
-                answer=board.answer_of(one.problem),
+                answer=answer_of(one.problem),
             )
             for one in found.channels
         ],
         tags=list(found.tags),
     )
+
+
+@router.get(
+    "/lost", summary="What did not get through, and nobody knows of", responses=problems(500, 503)
+)
+def all_lost(history: Kept, request: Request) -> LostOnes:
+    """Line stops first. What was given up stays here until somebody says that they have seen it."""
+    configured = request.app.state.attendant is not None
+    with history.database.read() as connection:
+        found = lost.lost(connection)
+        untaken = lost.steps_untaken(connection) if configured else 0
+        sending = request.app.state.sending.held(connection, now())
+    return LostOnes(
+        untaken=0 if sending else untaken,
+        lost=[
+            LostView(
+                source=one.source,
+                channel=one.channel,
+                name=one.name,
+                stop=one.stop,
+                waiting=one.waiting,
+                count=one.count,
+                since=moment(one.since),
+                last=maybe(one.last),
+                problem=one.problem,
+                answer=answer_of(one.problem),
+                through=one.through,
+            )
+            for one in found
+        ],
+    )
+
+
+@router.post(
+    "/lost/seen",
+    summary="Somebody knows that it did not get through",
+    status_code=204,
+    responses=problems(422, 500, 503),
+)
+def see_lost(history: Kept, request: Request, body: Seen) -> None:
+    """It is no longer shown, and kept with the name of the key that says so; to say it twice
+    changes nothing."""
+    with history.database.write() as connection:
+        lost.see(
+            connection,
+            body.source,
+            body.channel,
+            stop=body.stop,
+            through=body.through,
+            who=who(request),
+            now=now(),
+        )
 
 
 @router.post(
@@ -131,7 +218,7 @@ def test_told(history: Kept, test_id: Id) -> TestTold:
                     "state": one.state,
                     "problem": one.problem,
                     "answer": None if one.state in ("sent", "unsent", "waiting")
-                    else board.answer_of(one.problem),
+                    else answer_of(one.problem),
                 }
             )
             for one in found or ()

@@ -5,11 +5,10 @@ channels in the database, and a test is a step in the outbox like any other, so 
 alarms go: by the process that sends, in its queue, to the receiver.
 """
 
-import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
@@ -17,31 +16,14 @@ from sqlalchemy import Connection, delete, func, insert, select
 from serving.alarms.desk import Payload
 from serving.errors import Conflict, NotFound
 from serving.history.record import MICROSECONDS
-from serving.history.tables import channels, deliveries, leases, outbox
+from serving.history.tables import channels, deliveries, outbox
 from serving.notify.message import TEST, TEST_LASTS_SECONDS
 from serving.notify.routes import Tagged
 
 LEASE = "notifications"
 """Of the process that sends."""
-
-Answer = Literal[
-    "unreachable", "slow", "denied", "missing", "busy", "failing", "certificate", "refused",
-    "changed", "old", "other",
-]  # fmt: skip
-ANSWERS: tuple[tuple[Answer, str], ...] = (
-    ("changed", "configuration no longer has"),
-    ("old", "^too old$"),
-    ("certificate", "certificate|SSLError|SSL:|TLS"),
-    ("slow", r"timed? ?out|TimeoutError|did not confirm|no answer"),
-    ("denied", r"\b40[13]\b|unauthori[sz]ed|forbidden|authenticat|not authorized|bad user"),
-    ("missing", r"\b(404|410)\b|not found"),
-    ("busy", r"\b429\b|too many"),
-    ("failing", r"\b5\d\d\b|server error|unavailable"),
-    ("unreachable", "refused|reachable|reached|connection error|gaierror|name or service|no route"),
-    ("unreachable", "reset by peer|RemoteDisconnected"),
-    ("refused", r"\b4\d\d\b"),
-)  # fmt: skip
-"""What a problem means in plain words, by what it says; the first that fits."""
+LEASE_SECONDS = 15.0
+"""A host that is gone is missed after so long: well within the minute that a line stop lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +72,6 @@ class Named(Tagged, Protocol):
     name: str
 
 
-def answer_of(problem: str | None) -> Answer | None:
-    """What a problem means."""
-    if problem is None:
-        return None
-    found = (name for name, says in ANSWERS if re.search(says, problem, re.IGNORECASE))
-    return next(found, "other")
-
-
 def publish(connection: Connection, known: Iterable[Named], dry_run: bool) -> None:
     """Leave the channels where the pages find them."""
     rows = [
@@ -115,12 +89,11 @@ def publish(connection: Connection, known: Iterable[Named], dry_run: bool) -> No
     connection.execute(insert(channels), rows)
 
 
-def board(connection: Connection, now: int) -> Board:
+def board(connection: Connection, *, sending: bool) -> Board:
     """The channels of the configuration, in its order."""
-    lease = connection.execute(select(leases.c.until).where(leases.c.name == LEASE)).scalar()
     found = connection.execute(select(channels).order_by(channels.c.place)).all()
     return Board(
-        sending=lease is not None and lease > now,
+        sending=sending,
         dry_run=any(row.dry_run for row in found),
         channels=tuple(_told(connection, row) for row in found),
     )
@@ -129,7 +102,7 @@ def board(connection: Connection, now: int) -> Board:
 def order_test(connection: Connection, tag: str, who: str, now: int) -> int:
     """Have a test sent to the channels of a tag; the number of the order. Raises NotFound for a tag
     that no channel has, and Conflict while a test of it is on its way."""
-    tags = board(connection, now).tags
+    tags = board(connection, sending=True).tags
     if tag not in tags:
         raise NotFound(f"no channel has the tag '{tag}'; there are {', '.join(tags) or 'none'}")
     since = now - round(TEST_LASTS_SECONDS * MICROSECONDS)

@@ -6,12 +6,12 @@ so it is the same at every attempt, also after a crash.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, and_, case, insert, select, update
+from sqlalchemy import Connection, and_, case, func, insert, select, update
 
 from serving.alarms.desk import Payload
 from serving.history.tables import deliveries, outbox
@@ -144,6 +144,22 @@ def waiting(connection: Connection, channel: str, limit: int) -> list[Delivery]:
     ]
 
 
+def oldest_waiting(connection: Connection) -> list[tuple[str, int, int, int]]:
+    """Of each channel that something waits for: how much, and the oldest step and its time."""
+    query = (
+        select(
+            deliveries.c.channel,
+            func.count(),
+            func.min(deliveries.c.outbox_id),
+            func.min(outbox.c.created),
+        )
+        .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+        .where(deliveries.c.state == "waiting")
+        .group_by(deliveries.c.channel)
+    )
+    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+
+
 def waiting_steps(connection: Connection) -> set[int]:
     """The steps that some channel has not heard of yet."""
     query = select(deliveries.c.outbox_id).where(deliveries.c.state == "waiting").distinct()
@@ -190,10 +206,12 @@ def postpone(connection: Connection, ids: Iterable[int], due: int, now: int, pro
     )
 
 
-def abandon(connection: Connection, known: Iterable[str], now: int) -> int:
-    """Give up what waits for channels that the configuration no longer has; says how many."""
-    gone = and_(deliveries.c.state == "waiting", deliveries.c.channel.not_in(list(known)))
+def abandon(connection: Connection, known: Collection[str], now: int) -> tuple[int, int]:
+    """Give up what waits for channels that the configuration no longer has; says of how many, and
+    how many of these asked for a stop."""
+    gone = and_(deliveries.c.state == "waiting", deliveries.c.channel.not_in(known))
+    stops = connection.execute(select(func.count()).where(gone, deliveries.c.stops == 1))
     told = "the configuration no longer has this channel"
-    return connection.execute(
-        update(deliveries).where(gone).values(state="given_up", done=now, failed=now, problem=told)
-    ).rowcount
+    stopping = int(stops.scalar_one())
+    values = {"state": "given_up", "done": now, "failed": now, "problem": told}
+    return connection.execute(update(deliveries).where(gone).values(values)).rowcount, stopping

@@ -21,7 +21,7 @@ from serving.history.record import MICROSECONDS
 from serving.notify import deliveries
 from serving.notify.ages import Ages, Allowance, Pauses
 from serving.notify.channels import Channel, NotDelivered
-from serving.notify.deliveries import Delivery
+from serving.notify.deliveries import Delivery, Done
 from serving.notify.message import (
     STOP_LASTS_SECONDS,
     TEST_LASTS_SECONDS,
@@ -31,10 +31,15 @@ from serving.notify.message import (
     summary,
 )
 from serving.notify.routes import routes
+from serving.notify.tally import GONE, Tally
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 300.0
 LOOK_SECONDS = 0.5
+NEW_SECONDS = 0.15
+"""Between two looks for new steps, which wake the channels: the one look that alarms wait for."""
+IDLE_SECONDS = 5.0
+"""A channel that nothing waits for is woken, and looks by itself only to be sure."""
 MOST_SUMMED = 200
 MOST_AGES = 10_000
 """Beyond so many steps those that wait no more are forgotten."""
@@ -71,6 +76,7 @@ class Dispatcher:
         self.channels = tuple(channels)
         self.manners = manners or Manners()
         self._clock, self._ticks = clock, ticks
+        self.tally = Tally(channels)
         self._abandoned = False
         self._ages = Ages(clock, ticks)
         self._pauses = {channel.id: Pauses(clock, ticks) for channel in channels}
@@ -86,9 +92,10 @@ class Dispatcher:
         with self.database.write() as connection:
             now = self._now()
             if not self._abandoned:
-                gone = deliveries.abandon(connection, [one.id for one in self.channels], now)
+                gone, stops = deliveries.abandon(connection, {one.id for one in self.channels}, now)
                 if gone:
                     log.warning("%s notifications were for channels that are gone", gone)
+                    self.tally.done(GONE, "given_up", gone, stops)
                 self._abandoned = True
             steps = deliveries.untaken(connection)
             for step in steps:
@@ -114,7 +121,7 @@ class Dispatcher:
         self._pauses[channel.id].keep({one.id for one in found})
         found = self._without_old(channel, found)
         if not found:
-            return LOOK_SECONDS
+            return IDLE_SECONDS
         if found[0].stops or found[0].test or channel.machine:
             return self._send(channel, found[:1])
         for loud, allowance in allowances.items():
@@ -149,6 +156,7 @@ class Dispatcher:
                 deliveries.close(connection, ids, "given_up", self._now(), problem)
         log.error("%s notifications to %s were given up", len(old), channel.name)
         for one in old:
+            self._count(one, "given_up")
             if one.stops:
                 log.error("%s was NOT asked to stop %s", channel.name, one.payload.source)
         return [one for one in found if one not in old]
@@ -171,6 +179,8 @@ class Dispatcher:
                 log.info("dry run: %s would get: %s", channel.name, self._message(one).title)
             with self.database.write() as connection:
                 deliveries.close(connection, ids, "unsent", self._now(), "a dry run")
+            for one in wanted:
+                self._count(one, "unsent")
             return 0.0
         messages = [self._message(one) for one in wanted]
         told = messages[0]
@@ -191,7 +201,25 @@ class Dispatcher:
             deliveries.close(connection, ids[:1], "sent", self._now())
             if ids[1:]:
                 deliveries.close(connection, ids[1:], "summed", self._now())
+        for place, one in enumerate(wanted):
+            self._count(one, "summed" if place else "sent")
         return 0.0
+
+    def _count(self, delivery: Delivery, outcome: Done) -> None:
+        if not delivery.test:
+            self.tally.done(delivery.channel, outcome, stops=int(delivery.stops))
+
+    def waiting(self) -> list[tuple[str, int, float]]:
+        """Of each channel how many wait, and for how many seconds the oldest has; raises
+        HistoryUnavailable."""
+        with self.database.read() as connection:
+            found = {row[0]: row[1:] for row in deliveries.oldest_waiting(connection)}
+        told = []
+        for one in self.channels:
+            count, step, created = found.get(one.id, (0, None, 0))
+            age = 0.0 if step is None else self._ages.age(step, created)
+            told.append((one.id, count, age))
+        return told
 
     def _message(self, delivery: Delivery) -> Message:
         # With a key of its own for each receiver, which may drop what it has seen.
@@ -201,6 +229,7 @@ class Dispatcher:
 
     def _postpone(self, channel: Channel, tried: Delivery, problem: str) -> None:
         pause = pause_after(replace(tried, attempts=tried.attempts + 1))
+        self.tally.failed(channel.id)
         if tried.attempts == 0:
             log.warning("%s did not take a notification: %s", channel.name, problem)
         self._pauses[channel.id].begin(tried.id, pause)
@@ -230,6 +259,8 @@ class Dispatching:
         self._dispatcher = dispatcher
         self._allowed = allowed
         self._closed = threading.Event()
+        self._look_again = threading.Event()
+        self._wakes = {channel.id: threading.Event() for channel in dispatcher.channels}
         self._threads = [threading.Thread(target=self._route, name="routes", daemon=True)]
         self._threads += [
             threading.Thread(target=self._serve, args=(channel,), name=channel.id, daemon=True)
@@ -244,12 +275,25 @@ class Dispatching:
     def close(self, seconds: float) -> None:
         """Stop after what is under way, or after so many seconds."""
         self._closed.set()
+        self._look_again.set()
+        self._wake()
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _route(self) -> None:
-        self._again(lambda: 0.0 if self._dispatcher.route() else LOOK_SECONDS)
+        def once() -> float:
+            if not self._dispatcher.route():
+                return NEW_SECONDS
+            self._wake()
+            return 0.0
+
+        # Who may send no more is to know it at once.
+        self._again(once, self._look_again, self._wake)
+
+    def _wake(self) -> None:
+        for wake in self._wakes.values():
+            wake.set()
 
     def _serve(self, channel: Channel) -> None:
         """Be there for as long as this process may send, whether or not there is anything to."""
@@ -259,13 +303,21 @@ class Dispatching:
             return self._dispatcher.serve(channel)
 
         try:
-            self._again(once, channel.close)
+            self._again(once, self._wakes[channel.id], channel.close)
         finally:
             channel.close()
 
-    def _again(self, once: Callable[[], float], idle: Callable[[], None] = lambda: None) -> None:
+    def _again(
+        self, once: Callable[[], float], wake: threading.Event, idle: Callable[[], None]
+    ) -> None:
+        """Run `once` until closed, each time after as long as it says, or when woken; `idle` where
+        this process may not send."""
         pause, problem = 0.0, ""
-        while not self._closed.wait(pause):
+        while not self._closed.is_set():
+            wake.wait(pause)
+            if self._closed.is_set():
+                return
+            wake.clear()
             pause = LOOK_SECONDS
             try:
                 if not self._allowed():

@@ -29,6 +29,7 @@ from serving.notify.message import Message
 
 SECONDS = 10.0
 KEEPALIVE_SECONDS = 15
+GOODBYE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 2
 """Between two attempts to reach a broker that is away."""
 ONLINE, OFFLINE = "online", "offline"
@@ -133,10 +134,17 @@ class Connection:
         raise TimeoutError(f"the broker did not confirm within {SECONDS:g} s")
 
     def close(self) -> None:
-        """Disconnect, and say so where it was announced."""
+        """Disconnect, and say so where it was announced.
+
+        What the broker says must have been read by then: a socket that is closed before that is
+        reset, and the broker, which takes that for a death, says `offline` once more.
+        """
         self._client.on_message = None
         if self._announced and self._client.is_connected():
-            self._client.publish(self._status, OFFLINE, qos=1, retain=True)
+            self._client.unsubscribe(self._status)
+            told = self._client.publish(self._status, OFFLINE, qos=1, retain=True)
+            with suppress(RuntimeError, ValueError):
+                told.wait_for_publish(GOODBYE_SECONDS)
         self._client.disconnect()
         self._client.loop_stop()
 

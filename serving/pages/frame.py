@@ -79,6 +79,7 @@ def script_data(request: Request, locale: Locale, root: str = "", **more: Any) -
         "root": root,
         "may_operate": may_operate(request),
         "history": request.app.state.history is not None,
+        "notifies": request.app.state.attendant is not None,
         **more,
     }
 

@@ -1,6 +1,7 @@
 // The channels of notifications, how they fare, and tests of them.
 
 import { guarded, mayNot } from "./acting.js";
+import { answerWords } from "./answer.js";
 import { act, calm, read } from "./api.js";
 import { ago, exactly } from "./clock.js";
 import { byId, html, keepFocus, sign } from "./dom.js";
@@ -54,13 +55,7 @@ function channel(one) {
       fact("waiting", html("span", { class: one.waiting ? "much" : null }, number(one.waiting))),
       fact("sent", one.sent === null ? t("notifications.never") : when(one.sent)),
       fact("failed", ...(one.failed === null ? [t("notifications.never")] : [
-        when(one.failed), over ? ` (${t("notifications.over")})` : "", html("span", { class: "reason" }, words(one))]))));
-}
-
-/** What a receiver's answer means, and its own words. */
-function words({ answer, problem }) {
-  const own = problem && !["old", "changed"].includes(answer) ? html("q", { class: "about", lang: "en" }, problem) : null;
-  return html("span", {}, t(`notifications.answer.${answer}`), own ? " " : "", own ?? "");
+        when(one.failed), over ? ` (${t("notifications.over")})` : "", html("span", { class: "reason" }, answerWords(one))]))));
 }
 
 async function test(tag) {
@@ -90,7 +85,7 @@ function results(told) {
     html("li", { "data-state": one.state },
       one.state === "given_up" ? sign("anomaly") : one.state === "sent" ? sign("normal") : "",
       html("span", {}, html("strong", {}, one.channel), " ",
-        one.state === "given_up" ? html("span", {}, `${t("notifications.result.given_up")} `, words(one)) : t(`notifications.result.${one.state}`)))));
+        one.state === "given_up" ? html("span", {}, `${t("notifications.result.given_up")} `, answerWords(one)) : t(`notifications.result.${one.state}`)))));
 }
 
 function say(tag, ...shown) {

@@ -5,11 +5,12 @@ import { kindWord, priorityWord, reasonWords, severityBar, stateSign, stateWord,
 import { read } from "./api.js";
 import { exactly, lasting, now } from "./clock.js";
 import { byId, html, keepFocus } from "./dom.js";
+import { toldList } from "./told.js";
 import { number, sourceAddress, t } from "./words.js";
 
 const AROUND = 600_000; // around an alarm, when its source's page is opened from here
 const COLUMNS = 11;
-const opened = new Map(); // the audits that are open, by occurrence
+const opened = new Map(); // what happened in those that are open, by occurrence
 let shown = [];
 
 /** The source's page around the time of an occurrence. */
@@ -26,7 +27,7 @@ export function around(source, occurrence) {
 export async function showPast(occurrences, changed) {
   const listed = new Set(occurrences.map((one) => one.id));
   for (const id of [...opened.keys()]) {
-    if (listed.has(id)) opened.set(id, await audit(id));
+    if (listed.has(id)) opened.set(id, await happened(id));
     else opened.delete(id);
   }
   shown = occurrences;
@@ -67,7 +68,8 @@ function stateOf(one) {
 }
 
 function auditRow(one) {
-  const list = html("ol", { class: "audit" }, ...opened.get(one.id).map((entry) =>
+  const { audit, deliveries } = opened.get(one.id);
+  const list = html("ol", { class: "audit" }, ...audit.map((entry) =>
     html("li", {},
       html("time", { datetime: entry.at }, exactly(Date.parse(entry.at))),
       html("span", {}, html("strong", {}, t(`event.${entry.event}`)), ` · ${whoWords(entry.who)}`,
@@ -82,18 +84,19 @@ function auditRow(one) {
       model,
       one.request_id ? t("alarm.request", { id: one.request_id }) : null,
     ].filter(Boolean).join(" · ")),
-    list));
+    list,
+    ...(deliveries.length ? [html("h3", {}, t("told")), html("div", { class: "told" }, toldList(deliveries))] : [])));
 }
 
-async function audit(id) {
-  return (await read(`api/occurrences/${id}`)).audit;
+function happened(id) {
+  return read(`api/occurrences/${id}`);
 }
 
 async function toggleAudit(id, changed) {
   if (opened.has(id)) opened.delete(id);
   else {
     try {
-      opened.set(id, await audit(id));
+      opened.set(id, await happened(id));
     } catch (error) {
       byId("problem").replaceChildren(html("p", { class: "note" }, error.message));
     }

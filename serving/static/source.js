@@ -12,6 +12,7 @@ import { byId, html, keepFocus, svg } from "./dom.js";
 import { aboutExpected, fillIn } from "./expected.js";
 import { follow } from "./live.js";
 import { showNotes, startNotes } from "./notes.js";
+import { toldOf } from "./told.js";
 import { MOST, append, forget, nearest } from "./trail.js";
 import { makeTrend } from "./trend.js";
 import { number, page, t } from "./words.js";
@@ -226,8 +227,9 @@ function shownAlarms(own) {
 }
 
 function oneAlarm(alarm) {
-  const label = alarm.occurrence ? [[t("alarm.label"), labelButtons(alarm.occurrence, acted)]] : [];
-  return alarmCard(alarm, [kindWord(alarm.kind)], acted, label);
+  const last = alarm.occurrence;
+  const more = last ? [[t("alarm.label"), labelButtons(last, acted)], [t("told"), toldOf(last.id)]] : [];
+  return alarmCard(alarm, [kindWord(alarm.kind)], acted, more);
 }
 
 // ---- The range ---------------------------------------------------------------------------------

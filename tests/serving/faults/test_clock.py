@@ -9,15 +9,21 @@ import pytest
 from sqlalchemy import select
 
 from kizashi.runtime.bundle import Bundle
+from serving.alarms.ends import Ends
+from serving.alarms.rules import Rules
 from serving.app import create_app
 from serving.history import upkeep
+from serving.history.lease import Lease
 from serving.history.tables import verdicts
+from serving.notify.board import LEASE
+from serving.notify.dispatcher import Dispatcher
 from serving.settings import Settings
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.serving.faults.asking import Asker, Got, Sent, asking
+from tests.serving.notify.test_dispatcher import Noted
 
 JSON = [(b"content-type", b"application/json")]
-DAY, YEAR = 86_400.0, 365 * 86_400.0
+HOUR, DAY, YEAR = 3600.0, 86_400.0, 365 * 86_400.0
 
 
 class Clock:
@@ -29,6 +35,16 @@ class Clock:
 
     def __call__(self) -> float:
         return self._real() + self.ahead
+
+
+class Passed:
+    """The seconds that have passed, which nobody sets."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
@@ -127,6 +143,59 @@ def test_rows_are_let_go_by_a_clock_that_was_put_ahead_only_when_it_stays_so(
     made.once(microseconds(clock))
     with history.database.read() as connection:
         assert bool(connection.execute(select(verdicts.c.id)).all()) is kept
+
+
+@pytest.mark.parametrize("jump", [-YEAR, -DAY, -3 * HOUR, 3 * HOUR, DAY, YEAR])
+def test_what_waits_is_sent_and_the_sending_stays_where_it_is_whatever_the_clock_did(
+    service: Asker, clock: Clock, jump: float
+) -> None:
+    database = service.app.state.history.database
+    mail = Noted()
+    mail.failures = 1
+    passed = Passed()
+    sending = Dispatcher(database, Rules(), [mail], clock=clock, ticks=passed)
+    ours, theirs = (Lease(database, LEASE, 15.0, name, passed) for name in ("ours", "theirs"))
+    assert ours.take(microseconds(clock)) and not theirs.take(microseconds(clock))
+    sending.route()
+    for _ in range(5):
+        assert row(service, ANOMALOUS_ROW, "press-01").status == 200
+    assert alarms(service, "press-01")["anomaly"] == "unacknowledged"
+    sending.route()
+    sending.serve(mail)
+    clock.ahead = jump
+    passed.seconds += 3.0
+    assert not theirs.take(microseconds(clock)) and ours.held
+    assert ours.take(microseconds(clock)) and not theirs.take(microseconds(clock))
+    told = service.ask(Sent("GET", "/api/notifications")).json()
+    assert told["sending"] is True
+    sending.serve(mail)
+    assert [one.document["event"] for one in mail.sent] == ["began"]
+    assert service.ask(Sent("GET", "/api/notifications/lost")).json()["lost"] == []
+
+
+@pytest.mark.parametrize(
+    ("jump", "hidden_at_once"),
+    # Put ahead, its time of day is over: the alarm is shown too early, rather than too late.
+    [(-YEAR, True), (-3 * HOUR, True), (0.0, True), (3 * HOUR, False), (YEAR, False)],
+)
+@pytest.mark.parametrize("action", ["shelve", "out-of-service"])
+def test_nothing_hides_an_alarm_for_longer_than_was_asked_whatever_the_clock_did(
+    service: Asker, clock: Clock, action: str, jump: float, hidden_at_once: bool
+) -> None:
+    history, passed = service.app.state.history, Passed()
+    made = upkeep.Upkeep(history.database, history.rules, history.upkeep.retention, Ends(passed))
+    for _ in range(5):
+        assert row(service, ANOMALOUS_ROW, "press-01").status == 200
+    assert alarms(service, "press-01")["anomaly"] == "unacknowledged"
+    body = json.dumps({"source": "press-01", "kind": "anomaly", "seconds": 3600}).encode()
+    assert service.ask(Sent("POST", f"/api/alarms/{action}", body, JSON)).status == 200
+    made.once(microseconds(clock))
+    clock.ahead = jump
+    for after, hidden in ((0.0, hidden_at_once), (3590.0, hidden_at_once), (3601.0, False)):
+        passed.seconds = after
+        made.once(microseconds(clock) + round(1e6 * after))
+        state = alarms(service, "press-01")["anomaly"]
+        assert (state != "unacknowledged") is hidden
 
 
 def microseconds(clock: Clock) -> int:

@@ -14,7 +14,7 @@ from serving.__main__ import main
 from serving.errors import HistoryUnavailable
 from serving.history.database import Database, database_url
 from serving.history.migrate import FOLDER, migrate, revision_of
-from serving.history.tables import REVISION, metadata, revisions, sources
+from serving.history.tables import REVISION, deliveries, metadata, outbox, revisions, sources
 from tests.serving.history.conftest import count
 
 
@@ -67,7 +67,7 @@ def test_processes_that_start_together_make_the_tables_once(
         assert list(threads.map(use, databases)) == [0] * 6
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006"])
 def test_tables_of_an_older_service_become_those_of_a_new_database(
     database: Database,
     address: str,
@@ -84,6 +84,23 @@ def test_tables_of_an_older_service_become_those_of_a_new_database(
     with older.read() as connection:
         assert revision_of(connection) == REVISION
         assert connection.execute(select(sources.c.name)).scalar_one() == "press-1"
+
+
+def test_steps_and_what_was_given_up_are_found_and_known_after_an_upgrade(
+    database: Database, address: str, open_database: Callable[[str], Database]
+) -> None:
+    assert count(database, outbox) == 0
+    with _emptied(database) as connection:
+        migrate(connection, "0006")
+        for number, payload in enumerate(('{"occurrence_id":7}', '{"occurrence_id":null}'), 1):
+            connection.execute(text(A_STEP), {"key": f"step-{number}", "payload": payload})
+        for state in ("given_up", "waiting"):
+            connection.execute(text(A_DELIVERY), {"state": state})
+    with open_database(address).read() as connection:
+        steps = connection.execute(select(outbox.c.occurrence_id).order_by(outbox.c.id))
+        assert steps.scalars().all() == [7, None]
+        seen = connection.execute(select(deliveries.c.seen).order_by(deliveries.c.id))
+        assert seen.scalars().all() == [5, None]
 
 
 def test_nothing_is_left_to_migrate_in_a_new_database(database: Database) -> None:
@@ -114,6 +131,15 @@ def test_only_older_tables_need_alembic(address: str) -> None:
 A_SOURCE = """
     INSERT INTO sources (name, first_time, newest, arrived, on_time, warm_until, rows, interval)
     VALUES (:name, 1, 1, 1, 1, 0, 0, 0.0)
+"""
+
+A_STEP = """
+    INSERT INTO outbox (key, created, event, source, payload)
+    VALUES (:key, 1, 'began', 'press-1', :payload)
+"""
+A_DELIVERY = """
+    INSERT INTO deliveries (outbox_id, channel, channel_name, stops, state, attempts, due, done)
+    VALUES (1, :state, 'mail', 0, :state, 1, 1, 5)
 """
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from serving.history.database import Database
-from serving.history.lease import Lease
+from serving.history.lease import Lease, Watched
 
 OpenDatabase = Callable[[str], Database]
 NOW = 1_800_000_000_000_000
@@ -91,3 +91,42 @@ def test_processes_without_a_name_differ(
     one, other = (Lease(open_database(address), "retention", 90) for _ in range(2))
     assert one.take(NOW)
     assert not other.take(NOW)
+
+
+def seen(watched: Watched, database: Database, now: int) -> bool:
+    with database.read() as connection:
+        return watched.held(connection, now)
+
+
+@pytest.mark.parametrize("jump", [-400 * DAY, 0, 400 * DAY])
+def test_who_watches_sees_whether_it_is_held_whatever_its_own_clock_says(
+    address: str, open_database: OpenDatabase, ticks: Ticks, jump: int
+) -> None:
+    database, (one,) = open_database(address), leases(address, open_database, ticks, "one")
+    watched = Watched("notifications", 15, ticks)
+    assert not seen(watched, database, NOW)
+    for second in range(30):
+        ticks.now += 1
+        assert one.take(NOW + second)
+        assert seen(watched, database, NOW + jump)
+    ticks.now += 14
+    assert seen(watched, database, NOW + jump)
+    ticks.now += 2
+    assert not seen(watched, database, NOW + jump)
+    assert one.take(NOW)
+    assert seen(watched, database, NOW + jump)
+    one.release()
+    assert not seen(watched, database, NOW + jump)
+
+
+def test_a_row_that_nobody_renewed_before_this_process_began_is_no_holder(
+    address: str, open_database: OpenDatabase, ticks: Ticks
+) -> None:
+    database, (one,) = open_database(address), leases(address, open_database, ticks, "one")
+    assert one.take(NOW - DAY)
+    watched = Watched("notifications", 15, ticks)
+    assert not seen(watched, database, NOW)
+    ticks.now += 5
+    assert not seen(watched, database, NOW)
+    assert one.take(NOW - DAY + 1)  # the clock of its host is behind, and it lives
+    assert seen(watched, database, NOW)

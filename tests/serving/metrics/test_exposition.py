@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 from kizashi.runtime.bundle import Bundle
 from serving.following.cache import Refused, Status, now
 from serving.metrics.families import FAMILIES
+from serving.notify import figures
 from tests.bundles import NORMAL_ROW, press_line_bundle
 from tests.serving.conftest import MakeClient
 from tests.serving.services import Samples, samples, total
@@ -31,11 +33,23 @@ def state_of(client: TestClient) -> Any:
     return client.app.state
 
 
-def test_every_family_is_there_with_its_kind_and_labels(client: TestClient) -> None:
+def sends(client: TestClient, folder: Path) -> None:
+    """As if notifications were sent from here: one of each kind."""
+    attendant = SimpleNamespace(lock_file=folder / "attendant.lock")
+    state_of(client).attendant = attendant
+    told: dict[str, dict[str, figures.Values]] = {"counter": {}, "gauge": {}}
+    for family in FAMILIES:
+        if re.match("kizashi_(notif|line)", family.name):
+            told[family.kind][family.name] = [(family.labels, 1.0)]
+    figures.leave(folder, told["counter"], told["gauge"])
+
+
+def test_every_family_is_there_with_its_kind_and_labels(client: TestClient, tmp_path: Path) -> None:
     client.post("/anomaly", json={"values": NORMAL_ROW, "source": "press 7"})
     client.post("/anomaly", json={"values": []})
     state_of(client).counts.queue("history", lambda: 3)
     state_of(client).detectors.cache.write_status(Status(registry="reachable", since=now()))
+    sends(client, tmp_path)
     text = client.get("/metrics").text
     found = {one.name: one for one in text_string_to_metric_families(text)}
     for family in FAMILIES:
@@ -144,6 +158,23 @@ def test_what_the_follower_says_is_told_once(press_line: Bundle, make_client: Ma
     assert total(found, "kizashi_model_swaps_total", outcome="refused") == 2
     assert total(found, "kizashi_model_refused") == 1
     assert found["kizashi_registry_reachable", ()] == 0
+
+
+def test_what_is_said_of_notifications_is_the_host_s_however_many_workers_there_are(
+    press_line: Bundle, make_client: MakeClient, tmp_path: Path
+) -> None:
+    workers = [make_client(press_line.folder, metrics_folder=tmp_path / "shared") for _ in "ab"]
+    assert "kizashi_notifications_sending" not in str(metrics(workers[0]))
+    for worker in workers:
+        sends(worker, tmp_path)
+    for worker in workers:
+        found = metrics(worker)
+        assert total(found, "kizashi_notifications_total") == 1
+        assert total(found, "kizashi_notifications_waiting") == 1
+    (tmp_path / figures.FILE).unlink()
+    found = metrics(workers[0])
+    assert found["kizashi_notifications_sending", ()] == 0
+    assert total(found, "kizashi_notifications_waiting") == 0
 
 
 def test_without_a_model_nothing_is_ready(tmp_path: Path, make_client: MakeClient) -> None:

@@ -76,6 +76,7 @@ def put(database: Database, *steps: Payload, created: int = NOW) -> None:
             "created": created,
             "event": step.event,
             "source": step.source,
+            "occurrence_id": step.occurrence_id,
             "payload": msgspec.json.encode(step).decode(),
         }
         for step in steps

@@ -1,16 +1,12 @@
 """Notifications as people see them: the channels, how they fare, and tests of them."""
 
-from typing import Any
-
 import pytest
-from sqlalchemy import insert
 
 from serving.alarms.rules import Rules
 from serving.errors import Conflict, NotFound
 from serving.history.database import Database
-from serving.history.tables import leases
 from serving.notify import board
-from serving.notify.board import Board, Outcome, answer_of
+from serving.notify.board import Board, Outcome
 from serving.notify.dispatcher import Dispatcher, Manners
 from tests.serving.notify.conftest import NOW, payload, put
 from tests.serving.notify.test_dispatcher import STOPPING, Clock, Noted, dispatcher
@@ -26,9 +22,9 @@ def shown(database: Database, *channels: Noted, dry_run: bool = False) -> None:
         board.publish(connection, channels, dry_run)
 
 
-def look(database: Database, now: int = NOW) -> Board:
+def look(database: Database) -> Board:
     with database.read() as connection:
-        return board.board(connection, now)
+        return board.board(connection, sending=True)
 
 
 def order(database: Database, tag: str, now: int = NOW) -> int:
@@ -55,15 +51,6 @@ def test_the_channels_are_shown_in_their_order_with_their_tags(database: Databas
     assert [one.machine for one in found.channels] == [False, True]
     shown(database, Noted("pager", "night"))
     assert look(database).tags == ("night",)
-
-
-def test_whether_anybody_sends_is_told_by_the_lease(database: Database) -> None:
-    assert not look(database).sending
-    with database.write() as connection:
-        values = {"name": board.LEASE, "holder": "here", "until": NOW + 1}
-        connection.execute(insert(leases), values)
-    assert look(database).sending
-    assert not look(database, NOW + 2).sending
 
 
 def test_how_a_channel_fares_is_told_also_after_it_has_recovered(
@@ -186,28 +173,3 @@ def test_what_is_not_there_is_not_found(database: Database) -> None:
     put(database, payload(1))
     with pytest.raises(NotFound):
         told(database, 1)  # an alarm's step is no test
-
-
-@pytest.mark.parametrize(
-    ("problem", "means"),
-    [
-        ("OSError: the receiver answered 503", "failing"),
-        ("OSError: the receiver answered 404", "missing"),
-        ("OSError: the receiver answered 418", "refused"),
-        ("OSError: the receiver answered 401", "denied"),
-        ("ConnectionRefusedError: [Errno 111] Connection refused", "unreachable"),
-        ("gaierror: [Errno -2] Name or service not known", "unreachable"),
-        ("TimeoutError: timed out", "slow"),
-        ("SSLCertVerificationError: certificate verify failed", "certificate"),
-        ("OSError: the broker refuses the connection: Not authorized", "denied"),
-        ("OSError: the broker cannot be reached (MQTT_ERR_NO_CONN)", "unreachable"),
-        ("A Connection error occurred sending Email notification to mail.", "unreachable"),
-        ("Failed to send JSON POST notification: Too Many Requests, error=429.", "busy"),
-        ("too old", "old"),
-        ("the configuration no longer has this channel", "changed"),
-        ("the service did not take it", "other"),
-        (None, None),
-    ],
-)
-def test_a_problem_is_put_into_plain_words(problem: str | None, means: Any) -> None:
-    assert answer_of(problem) == means

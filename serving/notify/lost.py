@@ -1,0 +1,123 @@
+"""What did not reach anybody, and nobody has said yet that they know: never silently lost.
+
+That is every notification of an alarm that was given up, until a person says that they have seen
+it, and every line stop that failed and is still tried. Tests are not among them: who asked for one
+is told.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select, text, update
+
+from serving.history.tables import IS_LOST, deliveries, outbox
+from serving.notify.message import TEST
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Notifications about one source to one channel; times are microseconds since 1970.
+
+    `waiting` ones are still tried. `since` is when the first of their steps was, `problem` why the
+    newest, the delivery `through`, did not get there.
+    """
+
+    source: str
+    channel: str
+    name: str
+    stop: bool
+    waiting: bool
+    count: int
+    since: int
+    last: int | None
+    problem: str | None
+    through: int
+
+
+def lost(connection: Connection) -> list[Lost]:
+    """Line stops first, of these the ones that wait, then the newest."""
+    stops = and_(
+        deliveries.c.state == "waiting", deliveries.c.stops == 1, deliveries.c.attempts > 0
+    )
+    found = _grouped(connection, stops, True) + _grouped(connection, text(IS_LOST), False)
+    return sorted(found, key=lambda one: (not one.stop, not one.waiting, -(one.last or 0)))
+
+
+def unseen(connection: Connection) -> dict[bool, int]:
+    """How many were given up that nobody knows of: line stops (True), and others."""
+    query = (
+        select(deliveries.c.stops, func.count())
+        .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+        .where(text(IS_LOST), outbox.c.event != TEST)
+        .group_by(deliveries.c.stops)
+    )
+    found = {bool(stops): count for stops, count in connection.execute(query).all()}
+    return {stop: found.get(stop, 0) for stop in (True, False)}
+
+
+def steps_untaken(connection: Connection) -> int:
+    """How many steps of alarms nobody has sent on yet."""
+    return int(
+        connection.execute(select(func.count()).where(outbox.c.taken.is_(None))).scalar_one()
+    )
+
+
+def see(
+    connection: Connection,
+    source: str,
+    channel: str,
+    *,
+    stop: bool,
+    through: int,
+    who: str,
+    now: int,
+) -> int:
+    """Somebody knows of what was given up, up to the delivery `through`; says of how many."""
+    steps = select(outbox.c.id).where(outbox.c.source == source)
+    which = and_(
+        text(IS_LOST),
+        deliveries.c.channel == channel,
+        deliveries.c.stops == int(stop),
+        deliveries.c.id <= through,
+        deliveries.c.outbox_id.in_(steps),
+    )
+    return connection.execute(
+        update(deliveries).where(which).values(seen=now, seen_by=who)
+    ).rowcount
+
+
+def _grouped(connection: Connection, which: ColumnElement[bool] | Any, waiting: bool) -> list[Lost]:
+    c = deliveries.c
+    query = (
+        select(
+            outbox.c.source,
+            c.channel,
+            c.stops,
+            func.max(c.channel_name).label("name"),
+            func.count().label("number"),
+            func.min(outbox.c.created).label("since"),
+            func.max(c.failed).label("last"),
+            func.max(c.id).label("through"),
+        )
+        .join(outbox, outbox.c.id == c.outbox_id)
+        .where(which, outbox.c.event != TEST)
+        .group_by(outbox.c.source, c.channel, c.stops)
+    )
+    rows = connection.execute(query).all()
+    newest = select(c.id, c.problem).where(c.id.in_([row.through for row in rows]))
+    problems = {row.id: row.problem for row in connection.execute(newest)}
+    return [
+        Lost(
+            source=row.source,
+            channel=row.channel,
+            name=row.name,
+            stop=bool(row.stops),
+            waiting=waiting,
+            count=row.number,
+            since=row.since,
+            last=row.last,
+            problem=problems[row.through],
+            through=row.through,
+        )
+        for row in rows
+    ]
