@@ -372,6 +372,7 @@ TIMES += ["9999-12-31T23:59:59-23:59", "1e400", "nan", "-62135596800", "99999999
 def test_odd_numbers_of_the_api_are_answered(asker: Asker, number: str) -> None:
     for path in (
         *(f"/api/occurrences?before={number}", f"/api/occurrences?limit={number}"),
+        *(f"/api/occurrences?after={number}.{number}", f"/alarms?before={number}.{number}"),
         *(f"/api/audit?before={number}", f"/api/series?source=press-01&points={number}"),
         *(f"/api/occurrences/{number}", f"/api/threshold/preview?value={number}"),
     ):
@@ -382,7 +383,8 @@ def test_odd_numbers_of_the_api_are_answered(asker: Asker, number: str) -> None:
 
 @pytest.mark.parametrize("time", TIMES)
 def test_odd_times_of_the_api_are_answered(asker: Asker, time: str) -> None:
-    for path in ("/api/series?source=press-01", "/api/occurrences?", "/api/annotations?source=x"):
+    listed = ("/api/occurrences?", "/api/occurrences/export?", "/alarms?")
+    for path in ("/api/series?source=press-01", *listed, "/api/annotations?source=x"):
         for name in ("start", "end"):
             asker.check(Sent("GET", f"{path}&{name}={time}"), HOW)
     for what in ("verdicts", "labels"):
