@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -45,7 +46,14 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     complaints: list[str] = []
     with ExitStack() as stack:
 
-        def opened(address: str, *, width: int = 1400, language: str = "en") -> Page:
+        def opened(
+            address: str,
+            *,
+            width: int = 1400,
+            height: int = 900,
+            language: str = "en",
+            scheme: Literal["light", "dark"] = "light",
+        ) -> Page:
             host = urlsplit(address).netloc
 
             def check(response: Response) -> None:
@@ -56,7 +64,10 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
                     complaints.append(f"{response.status} for {response.url}")
 
             context = browser.new_context(
-                viewport={"width": width, "height": 900}, locale=language, accept_downloads=True
+                viewport={"width": width, "height": height},
+                locale=language,
+                color_scheme=scheme,
+                accept_downloads=True,
             )
             stack.callback(context.close)
             page = context.new_page()
