@@ -23,8 +23,6 @@ AT_ONCE = "default: {warm_up: {seconds: 0}}\n"
 HOSTILE = "<img src=x onerror=alert(1)>/../a b?c#d%2F&e"
 SENDS = {"Content-Type": "application/json"}
 
-expect.set_options(timeout=15_000)
-
 
 def _send(address: str, source: str, row: list[float], count: int = 1) -> None:
     body = json.dumps({"values": row, "source": source}).encode()
