@@ -3,7 +3,7 @@
 import { kindWord, needsAcknowledgement } from "./alarm.js";
 import { act } from "./api.js";
 import { lasting } from "./clock.js";
-import { byId, html } from "./dom.js";
+import { byId, focusIn, html } from "./dom.js";
 import { page, t } from "./words.js";
 
 const MINUTE = 60;
@@ -74,7 +74,12 @@ function ask(name, action, alarm, what, done) {
     html("div", { class: "field" }, html("label", { for: "act-comment" }, t("act.comment")), comment),
     said,
     html("p", { class: "actions" }, send, html("button", { type: "button", click: () => dialog.close() }, t("act.cancel"))));
-  const dialog = html("dialog", { class: "act", "aria-labelledby": "act-title", close: () => dialog.remove() }, form);
+  const back = focusIn(document.activeElement.closest("ul, tbody"));
+  const closed = () => {
+    dialog.remove();
+    back(); // its button may be another by now
+  };
+  const dialog = html("dialog", { class: "act", "aria-labelledby": "act-title", close: closed }, form);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     send.disabled = true;
@@ -109,7 +114,7 @@ export function labelButtons(occurrence, done) {
       done();
     };
     const name = `${t(`label.${label}`)}: ${occurrence.source}, ${kindWord(occurrence.kind)}`;
-    return guarded({ class: "choice", click, "aria-pressed": String(chosen), "aria-label": name, "data-key": `${label}-${occurrence.id}` }, t(`label.${label}`));
+    return guarded({ class: "choice", click, "aria-pressed": String(chosen), "aria-label": name, "data-key": `${label}:${occurrence.id}` }, t(`label.${label}`));
   };
   return html("span", { class: "choices", role: "group", "aria-label": t("label.group") }, button("true"), button("false"));
 }

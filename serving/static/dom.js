@@ -32,9 +32,25 @@ export function sign(status) {
   return svg("svg", { viewBox: "0 0 24 24", class: "sign", "aria-hidden": "true" }, ...shape);
 }
 
-/** Make a part of the page anew; what had the focus in it has it afterwards, by its `data-key`. */
+/** Make a part of the page anew; what had the focus in it has it afterwards. */
 export function keepFocus(part, make) {
-  const key = part.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const back = focusIn(part);
   make();
-  if (key !== undefined) part.querySelector(`[data-key="${key}"]`)?.focus();
+  back();
+}
+
+/** A function that gives the focus back to what has it now in `part`, also when that was made anew:
+ * by its `data-key`, else to what else can be done ("-3": about the same), else in the same place. */
+export function focusIn(part) {
+  const focused = document.activeElement;
+  if (!part?.contains(focused)) return () => {};
+  const { key } = focused.dataset;
+  const place = [...part.children].findIndex((child) => child.contains(focused));
+  return () => {
+    if (focused.isConnected) return focused.focus();
+    const like = (end) => part.querySelector(`[data-key$="${CSS.escape(end)}"]:not([disabled])`);
+    const near = () => part.children[Math.min(place, part.children.length - 1)]?.querySelector("button:not([disabled]), a[href]");
+    const [, about] = /(-\d+)$/.exec(key ?? "") ?? [];
+    return ((key && like(key)) || (about && like(about)) || near())?.focus();
+  };
 }

@@ -8,6 +8,7 @@ import { width } from "./trail.js";
 // In rem, as text grows with the screen.
 const SIZES = { left: 4, right: 0.9, top: 1.9, bottom: 2.5, score: 14.5, sensor: 7, gap: 1.9, name: 6.5, small: 0.75, line: 0.11, thin: 0.0625, mark: 0.45 };
 const LEAST_BREAK = 10_000; // milliseconds; shorter silences do not break a line of rows
+const EXPECTED = 0.65; // opacity of what is expected, as in the legend: less would not stand out in light
 const FEW = 80; // expected values that are drawn as points too
 const LOGARITHMIC_FROM = 6; // thresholds; above it a linear axis would flatten the normal rows
 const CONFIG = { displayModeBar: false, doubleClick: false, responsive: false, showTips: false, locale: page.language };
@@ -202,7 +203,7 @@ function sensorTraces(sensor, of, base, colour, yaxis, trail, size) {
   if (told) {
     // Broad, beneath the values: a machine that is as it used to be has a rim, and one that is not
     // leaves it. Single points only where there are few.
-    traces.push({ ...here, y: of(sensor.expected), mode: told <= FEW ? "lines+markers" : "lines", line: { color: translucent(colour.expected, 0.5), width: 4 * size.line }, marker: { color: colour.expected, size: 0.7 * size.mark, symbol: "circle-open" } });
+    traces.push({ ...here, y: of(sensor.expected), mode: told <= FEW ? "lines+markers" : "lines", line: { color: translucent(colour.expected, EXPECTED), width: 4 * size.line }, marker: { color: colour.expected, size: 0.7 * size.mark, symbol: "circle-open" } });
   }
   traces.push({ ...here, y: of(sensor.values), line: { color: colour.score, width: size.line }, mode: trail.time.length < 3 ? "lines+markers" : "lines" });
   return traces;
@@ -252,7 +253,7 @@ function spanNames(trail, start, end, colour, top, size, room) {
     taken.push(at);
     return [{
       xref: "x", x: at, xanchor: at > end - wide ? "right" : "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
-      text: `▲ ${plain(kindWord(span.kind))}`, font: { size: 0.92 * size.small, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
+      text: `▲ ${plain(kindWord(span.kind))}`, font: { size: size.small, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
     }];
   });
 }
@@ -273,7 +274,7 @@ function noteNames(trail, start, end, colour, small) {
     const text = note.text.length > 24 ? `${note.text.slice(0, 23)}…` : note.text;
     return [{
       xref: "x", x: at, xanchor: at - start > 0.7 * (end - start) ? "right" : "left", yref: "y domain", y: 0.82 - 0.13 * (index % 4), yanchor: "bottom", showarrow: false,
-      text: `✎ ${plain(text)}`, font: { size: 0.92 * small, color: colour.accent }, bgcolor: colour.panel, opacity: 0.92,
+      text: `✎ ${plain(text)}`, font: { size: small, color: colour.accent }, bgcolor: colour.panel, opacity: 0.92,
     }];
   });
 }

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, sync_playwright
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 
 from tests.serving.pages.service import OpenPage
 from tests.system import program
@@ -22,6 +22,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+expect.set_options(timeout=15_000)  # a machine that runs other tests too is slow at times
 REFUSED = "Failed to load resource"
 """What the console says of a 422 or 503, which pages show themselves."""
 
@@ -46,7 +47,15 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     complaints: list[str] = []
     with ExitStack() as stack:
 
-        def opened(address: str, *, width: int = 1400, language: str = "en", **more: Any) -> Page:
+        def opened(
+            address: str,
+            *,
+            width: int = 1400,
+            height: int = 900,
+            language: str = "en",
+            scheme: Literal["light", "dark"] = "light",
+            **more: Any,
+        ) -> Page:
             host = urlsplit(address).netloc
 
             def check(response: Response) -> None:
@@ -57,14 +66,15 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
                     complaints.append(f"{response.status} for {response.url}")
 
             context = browser.new_context(
-                viewport={"width": width, "height": 900},
+                viewport={"width": width, "height": height},
                 locale=language,
+                color_scheme=scheme,
                 accept_downloads=True,
                 **more,
             )
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(20_000)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on(
                 "console",
