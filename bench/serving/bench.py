@@ -17,6 +17,9 @@ from kizashi.runtime.bundle import Bundle
 
 FloatArray = npt.NDArray[np.float64]
 MOST_LONG_ROUNDS = 3
+EVERY, FAR = 100, 10.0
+"""Every so many requests one row lies so far from the normal ones, in the sensors' unit, which span
+about two: an anomaly, which the service commits before it answers."""
 CLOSE = 1e-3
 """How far a server's score may be from the detector's own: some compute in single precision."""
 
@@ -66,10 +69,12 @@ class Bench:
             yield server
 
     def requests(self, server: Server, count: int = 512) -> list[str]:
-        """The first rows as requests."""
+        """The first rows as requests; every hundredth is an anomaly, as a line has some."""
+        rows_NF = self.rows_NF[:count].copy()
+        rows_NF[EVERY - 1 :: EVERY] += FAR
         return [
             request(server.peer, server.place, server.peer.body(row, self.names))
-            for row in self.rows_NF[:count].tolist()
+            for row in rows_NF.tolist()
         ]
 
     def require_right(self, server: Server) -> None:

@@ -23,6 +23,10 @@ PATIENCE = 10.0
 """Seconds without any answer after which the server counts as stuck."""
 SHOWN = 5
 """Failures that are quoted."""
+ID = b"{request-id}"
+"""Stands in the head of a request for an id that no other request has."""
+RUN = time.time_ns() // 1000 % 2**32
+"""Part of each id: a server that is asked again and again gets none twice."""
 
 
 class Connection:
@@ -30,8 +34,8 @@ class Connection:
 
     def __init__(self, address: tuple[str, int], requests: Sequence[bytes], first: int) -> None:
         self.address = address
-        self.requests = requests
-        self.next = first
+        self.requests = [request.partition(ID) for request in requests]
+        self.first = self.next = first
         self.buffer = b""
         self.sent_ns = 0
         self.socket = self._connect()
@@ -48,10 +52,12 @@ class Connection:
         self.buffer = b""
 
     def send(self) -> None:
-        request = self.requests[self.next % len(self.requests)]
+        before, found, after = self.requests[self.next % len(self.requests)]
         self.next += 1
+        if found:
+            before += b"%08x%08x%08x" % (RUN, self.first, self.next)
         self.sent_ns = time.perf_counter_ns()
-        self.socket.sendall(request)
+        self.socket.sendall(before + after)
 
     def answer(self) -> bytes | None:
         """A whole answer, None while it is not there; raises ConnectionError at its end."""

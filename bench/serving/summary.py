@@ -23,6 +23,9 @@ ABOUT_REQUESTS = (
     "medians; requests a second and latency suffer from whatever else runs. Memory after load: "
     "resident in the largest process / of all, shared pages once. Start: once, with one core."
 )
+ABOUT_ANOMALIES = "Each request has an id of its own, and every hundredth row is an anomaly. "
+READERS_BEFORE = "Python's csv, msgspec, pyarrow"
+"""In results that do not say which parsers were measured."""
 
 
 def summary(table: pd.DataFrame) -> str:
@@ -46,7 +49,7 @@ def _requests(table: pd.DataFrame) -> str:
     return _section(
         "## One row a request",
         request_table(table, "en", whole=True),
-        ABOUT_REQUESTS,
+        (ABOUT_ANOMALIES if of(table, "requests", "anomalous_share") else "") + ABOUT_REQUESTS,
         switched_on(table, "en"),
         "\n".join(whats),
         left_out(table, "requests"),
@@ -90,9 +93,10 @@ def _batches(table: pd.DataFrame) -> str:
         "of parser and detector",
         "rows a second by the clock",
     ]
+    readers = note_of(table, "batches", "readers").get("parser", READERS_BEFORE)
     note = (
         f"The detector alone judges {number(memory, 0)} rows a CPU second on arrays in memory. "
-        "Parsers: Python's csv, msgspec, pyarrow, each into one array. The best round of each."
+        f"Parsers: {readers}, each into one array. The best round of each."
     )
     lost = left_out(table, "batches")
     return _section("## Many rows in one request", markdown(titles, rows), note, lost)

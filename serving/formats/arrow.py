@@ -16,7 +16,7 @@ from pyarrow import ipc
 from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import DataContract
 from serving.errors import MalformedBody, WrongMediaType
-from serving.formats.rows import FloatArray, checked, columns
+from serving.formats.rows import FloatArray, checked, columns, unusable
 from serving.http.spool import Spool
 from serving.verdicts.scoring import Judged
 
@@ -97,20 +97,21 @@ def _numeric(kind: pa.DataType) -> bool:
 
 
 def array_of(piece: Sequence[pa.Array], contract: DataContract, start: int) -> FloatArray:
-    """One array a sensor as rows, shape (N, F), the first of them being row `start`; null is a
-    missing value. Raises InvalidRow."""
+    """One array a sensor as rows, shape (N, F), the first of them being row `start`; null and NaN
+    are missing values. Raises InvalidRow."""
     rows_NF = np.empty((len(piece[0]), len(piece)))
-    usable = True
     numbers = [array.cast(pa.float64(), safe=False) for array in piece]
     for index, array in enumerate(numbers):
         rows_NF[:, index] = array.to_numpy(zero_copy_only=False)
-        finite_N = np.isfinite(rows_NF[:, index])
-        if array.null_count and contract.most_missing:
-            finite_N |= array.is_null().to_numpy(zero_copy_only=False)
-        usable &= bool(finite_N.all())
-    if usable:
+    if not unusable(rows_NF, contract).any():
         return rows_NF
-    rows: list[Any] = list(zip(*(array.to_pylist() for array in numbers), strict=True))
+    rows: list[Any]
+    if contract.most_missing:
+        readings = rows_NF.astype(object)
+        readings[np.isnan(rows_NF)] = None
+        rows = readings.tolist()
+    else:  # null is refused as null, and NaN as NaN
+        rows = list(zip(*(array.to_pylist() for array in numbers), strict=True))
     return checked(rows, contract, start)
 
 

@@ -1,13 +1,14 @@
 """CSV with a header row: columns are found by name, and other columns than sensors are ignored.
 
-An empty cell is a missing value. Three ways lead through a block of lines, each slower and more
-careful than the one before: JSON's decoder, where sensors' cells are numbers as JSON writes them;
-`csv` and NumPy; cell by cell, which names what is wrong.
+An empty cell is a missing value, and so is NaN: programs write either. Three ways lead through a
+block of lines, each slower and more careful than the one before: JSON's decoder, where sensors'
+cells are numbers as JSON writes them; `csv` and NumPy; cell by cell, which names what is wrong.
 """
 
 import codecs
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
@@ -229,13 +230,17 @@ def _ragged(rows: Sequence[list[str]], width: int, start: int) -> InvalidRow:
 
 
 def _number(cell: str, may_be_missing: bool) -> float | str | None:
-    """A cell as a number, None where it is empty, or as it is for the contract to refuse."""
+    """A cell as a number, None where its value is missing, or as it is for the contract to
+    refuse."""
     if may_be_missing and not cell.strip():
         return None
     try:
-        return cell if "_" in cell else float(cell)
+        number = float(cell)
     except ValueError:
         return cell
+    if "_" in cell:  # Python reads 1_0 as 10
+        return cell
+    return None if may_be_missing and math.isnan(number) else number
 
 
 class CsvWriter(LineWriter):

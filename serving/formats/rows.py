@@ -63,14 +63,22 @@ def flat(numbers: bytes, may_be_missing: bool) -> FloatArray:
 
 
 def at_once(rows: Sequence[Any], contract: DataContract) -> FloatArray:
-    """Rows of numbers, or texts of numbers, as an array; raises ValueError when any of them needs
-    a closer look."""
+    """Rows of numbers, or texts of numbers, as an array, NaN being a missing value; raises
+    ValueError when any of them needs a closer look."""
     rows_NF = np.array(rows, dtype=np.float64)
     if rows_NF.ndim != 2 or rows_NF.shape[1] != len(contract.sensors):
         raise ValueError("rows of another length")
-    if not np.isfinite(rows_NF).all():
+    if unusable(rows_NF, contract).any():
         raise ValueError("not finite")
     return rows_NF
+
+
+def unusable(values: FloatArray, contract: DataContract) -> npt.NDArray[np.bool_]:
+    """Which of the values cannot be scored: what is infinite, and NaN where none may be missing."""
+    found: npt.NDArray[np.bool_] = (
+        np.isinf(values) if contract.most_missing else ~np.isfinite(values)
+    )
+    return found
 
 
 def checked(rows: Sequence[Any], contract: DataContract, start: int) -> FloatArray:

@@ -127,28 +127,22 @@ class History:
             self.database.dispose()
 
     def _attend(self) -> None:
-        if not self._closed.wait(OPEN_SECONDS):
-            self._bring_up_to_date()
-        problem: str | None = None
-        while not self._closed.wait(UPKEEP_SECONDS):
+        """Open the database before the first row needs it, and look after it until the end."""
+        seconds, doubted, unexpected = OPEN_SECONDS, True, False
+        while not self._closed.wait(seconds):
+            seconds = UPKEEP_SECONDS
             try:
+                if doubted:
+                    with self.database.write():  # makes the tables, or brings them up to date
+                        pass
+                    self.writer.can_write()
                 self.upkeep.once(round(time.time() * MICROSECONDS))
-                problem = None
+                doubted = self.writer.problem is not None
+                unexpected = False
             except HistoryUnavailable as error:
-                if problem is None:
-                    log.warning("upkeep: %s", error)
-                problem = str(error)
+                self.writer.cannot_write(error)
+                doubted = True
             except Exception:  # tomorrow's rows must not be lost to what nobody foresaw
-                if problem is None:
+                if not unexpected:
                     log.exception("upkeep met what it did not expect")
-                problem = "unexpected"
-
-    def _bring_up_to_date(self) -> None:
-        """Make the tables, or bring them up to date, before the first row needs them."""
-        try:
-            with self.database.write():
-                pass
-        except HistoryUnavailable as error:
-            log.error("history: %s", error)
-        except Exception:
-            log.exception("history: what keeps its database from being opened")
+                unexpected = True

@@ -58,7 +58,7 @@ class Writer:
         self.dropped = 0
         self.failures = 0
         self.problem: str | None = None
-        """Why the last group could not be committed; None once one could."""
+        """Why nothing can be committed, as far as is known; None once something could."""
         self.lag = 0.0
         """How old the oldest row of the last group was when it was committed, in seconds."""
         self._queue: deque[Record] = deque()
@@ -108,6 +108,18 @@ class Writer:
                 self._thread = threading.Thread(target=self._run, name="history", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
+
+    def cannot_write(self, error: HistoryUnavailable) -> None:
+        """Remember that the database takes nothing, also when no record has come to find out."""
+        if self.problem is None:
+            log.error("history: %s", error)
+        self.problem = str(error)
+
+    def can_write(self) -> None:
+        """Forget it again; where records wait, they find out themselves."""
+        if self.problem is not None and not self._queue:
+            log.info("history: can be written again")
+            self.problem = None
 
     def wait_until_written(self, seconds: float = 10.0) -> bool:
         """Wait for all that waits now to be committed; False when it is not by then."""
@@ -218,9 +230,7 @@ class Writer:
 
     def _failed(self, group: list[Record], error: HistoryUnavailable) -> None:
         self.failures += 1
-        if self.problem is None:
-            log.error("history: %s", error)
-        self.problem = str(error)
+        self.cannot_write(error)
         self._settle(group, error)
 
     def _settle(self, group: list[Record], error: HistoryUnavailable | None) -> None:

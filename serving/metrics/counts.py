@@ -9,7 +9,7 @@ import resource
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -38,7 +38,8 @@ from serving.metrics.families import (
 from serving.verdicts.scoring import Judged, Origin
 
 KEPT_VERSIONS = 10
-"""The verdicts of older versions are forgotten: each costs two series for every source."""
+"""The verdicts of older versions are forgotten: each has two counts and a histogram for every
+source."""
 OTHER = "other"
 PAGE_BYTES = resource.getpagesize()
 
@@ -54,6 +55,13 @@ class Distribution(NamedTuple):
     labels: Labels
     counts: list[int]
     total: float
+
+    def of(self, labels: Labels, other: "Distribution | None") -> "Distribution":
+        """The same under `labels`, and what `other` observed with it."""
+        if other is None:
+            return Distribution(labels, self.counts, self.total)
+        counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        return Distribution(labels, counts, self.total + other.total)
 
 
 class Snapshot(msgspec.Struct):
@@ -79,6 +87,11 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def add_all(self, counts: Sequence[int], total: float) -> None:
+        """Count what has already been put into buckets, and its sum."""
+        self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
+        self.total += total
+
     def distribution(self, *labels: str) -> Distribution:
         """What was observed, under these labels."""
         return Distribution(labels, list(self.counts), self.total)
@@ -94,12 +107,19 @@ class Answers:
         self.duration = duration
 
 
-class Version:
-    """The verdicts of one version, each source's as [normal, anomaly]."""
+class Verdicts:
+    """What one version said of one source: `found` are [normal, anomaly], `ratios` its scores over
+    the threshold."""
+
+    __slots__ = ("found", "ratios")
 
     def __init__(self) -> None:
-        self.of_source: dict[str | None, list[int]] = {}
+        self.found = [0, 0]
         self.ratios = Histogram(RATIOS)
+
+
+Version = dict[str | None, Verdicts]
+"""The verdicts of one version by their source."""
 
 
 class Counts:
@@ -122,7 +142,7 @@ class Counts:
         self._versions: dict[str, Version] = {}
         self._known: set[str] = set()
         self._served: Served | None = None
-        self._version = Version()
+        self._version: Version = {}
         self._per_threshold = 0.0
         self._lag = Histogram(SECONDS)
         self._lock = threading.Lock()
@@ -150,13 +170,13 @@ class Counts:
         with self._lock:
             if served is not self._served:
                 self._turn_to(served)
-            version = self._version
             try:
-                version.of_source[origin.source][anomaly] += 1
+                verdicts = self._version[origin.source]
             except KeyError:
-                self._of_source(version, origin.source)[anomaly] += 1
+                verdicts = self._of_source(origin.source)
+            verdicts.found[anomaly] += 1
             if self._per_threshold:
-                version.ratios.add(score * self._per_threshold)
+                verdicts.ratios.add(score * self._per_threshold)
 
     def many(self, served: Served, origin: Origin, judged: Judged) -> None:
         """Rows were judged."""
@@ -164,20 +184,16 @@ class Counts:
         with self._lock:
             if served is not self._served:
                 self._turn_to(served)
-            version, per_threshold = self._version, self._per_threshold
-            found = self._of_source(version, origin.source)
-            found[True] += anomalies
-            found[False] += len(judged.anomaly_N) - anomalies
+            per_threshold, verdicts = self._per_threshold, self._of_source(origin.source)
+            verdicts.found[True] += anomalies
+            verdicts.found[False] += len(judged.anomaly_N) - anomalies
         if per_threshold:
             ratios_N = judged.score_N * per_threshold
             bucket_N = np.searchsorted(RATIOS, ratios_N, side="left")
             counts = np.bincount(bucket_N, minlength=len(RATIOS) + 1).tolist()
             total = float(ratios_N.sum())
             with self._lock:
-                version.ratios.counts = [
-                    a + b for a, b in zip(version.ratios.counts, counts, strict=True)
-                ]
-                version.ratios.total += total
+                verdicts.ratios.add_all(counts, total)
 
     def know(self, sources: Iterable[str]) -> None:
         """Tell these sources apart: a worker that follows another goes on with what it knew, and so
@@ -199,8 +215,7 @@ class Counts:
 
     def snapshot(self) -> Snapshot:
         """Everything counted so far."""
-        with self._lock:
-            verdicts, ratios = self._verdicts(), self._ratios()
+        verdicts, ratios = self._told()
         snapshot = Snapshot(
             counters={
                 REQUESTS.name: [
@@ -231,22 +246,28 @@ class Counts:
             into.setdefault(family.name, []).extend(values())
         return snapshot
 
-    def _verdicts(self) -> list[Value]:
-        told: dict[Labels, int] = {}
-        for name, version in self._versions.items():
-            for source, found in version.of_source.items():
-                label = self._label(source)
-                for verdict, count in zip(("normal", "anomaly"), found, strict=True):
-                    told[label, name, verdict] = told.get((label, name, verdict), 0) + count
-        return list(told.items())
-
-    def _ratios(self) -> list[Distribution]:
-        return [version.ratios.distribution(name) for name, version in self._versions.items()]
+    def _told(self) -> tuple[list[Value], list[Distribution]]:
+        """The verdicts, and their scores' distributions, by source and version as they are written:
+        two sources may be written alike."""
+        with self._lock:  # requests wait for it: what takes time comes after
+            held = [
+                (source, version, verdicts.found.copy(), verdicts.ratios.distribution())
+                for version, of_source in self._versions.items()
+                for source, verdicts in of_source.items()
+            ]
+        counts: dict[Labels, int] = {}
+        ratios: dict[Labels, Distribution] = {}
+        for source, version, found, distribution in held:
+            labels = ("" if source is None else _writable(source), version)
+            for verdict, count in zip(("normal", "anomaly"), found, strict=True):
+                counts[*labels, verdict] = counts.get((*labels, verdict), 0) + count
+            ratios[labels] = distribution.of(labels, ratios.get(labels))
+        return list(counts.items()), list(ratios.values())
 
     def _turn_to(self, served: Served) -> None:
         name = _writable(served.version)
         if name not in self._versions:
-            self._versions[name] = Version()
+            self._versions[name] = {}
             while len(self._versions) > KEPT_VERSIONS:
                 del self._versions[next(iter(self._versions))]
         threshold = served.detector.threshold.value
@@ -254,16 +275,16 @@ class Counts:
         self._per_threshold = 1 / threshold if threshold > 0 else 0.0
         self._served, self._version = served, self._versions[name]
 
-    def _of_source(self, version: Version, source: str | None) -> list[int]:
+    def _of_source(self, source: str | None) -> Verdicts:
         if source is not None and source not in self._known:
             if len(self._known) < self.sources:
                 self._known.add(source)
             else:
                 source = OTHER
-        return version.of_source.setdefault(source, [0, 0])
-
-    def _label(self, source: str | None) -> str:
-        return "" if source is None else _writable(source)
+        verdicts = self._version.get(source)
+        if verdicts is None:
+            verdicts = self._version[source] = Verdicts()
+        return verdicts
 
 
 def _writable(text: str) -> str:

@@ -75,7 +75,7 @@ def _recent(ended: Snapshot, versions: set[str]) -> Snapshot:
     ]
     histograms = dict(ended.histograms)
     histograms[SCORE_RATIO.name] = [
-        one for one in ended.histograms.get(SCORE_RATIO.name, []) if one.labels[0] in versions
+        one for one in ended.histograms.get(SCORE_RATIO.name, []) if one.labels[1] in versions
     ]
     return Snapshot(counters, histograms, {})
 

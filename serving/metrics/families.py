@@ -57,7 +57,7 @@ SCORE_RATIO = Family(
     "kizashi_score_ratio",
     "histogram",
     "Score divided by threshold; above 1 is an anomaly.",
-    ("version",),
+    ("source", "version"),
     RATIOS,
 )
 MODEL = Family(

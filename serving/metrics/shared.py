@@ -150,11 +150,7 @@ def _added(first: list[Value], second: list[Value]) -> list[Value]:
 def _together(first: list[Distribution], second: list[Distribution]) -> list[Distribution]:
     found = {one.labels: one for one in first}
     for one in second:
-        other = found.get(one.labels)
-        if other is not None:
-            counts = [a + b for a, b in zip(one.counts, other.counts, strict=True)]
-            one = Distribution(one.labels, counts, one.total + other.total)  # noqa: PLW2901
-        found[one.labels] = one
+        found[one.labels] = one.of(one.labels, found.get(one.labels))
     return list(found.values())
 
 

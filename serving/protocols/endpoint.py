@@ -4,9 +4,9 @@ An adapter is a function from `Asked` to `Answer`; it knows its protocol's words
 event loop.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,13 +15,11 @@ from starlette.types import Receive, Scope, Send
 from serving.errors import Failure, invalid
 from serving.following.detectors import Served
 from serving.http.requests import Headers, header, parse_json, read_body
+from serving.verdicts.aside import LARGE_BYTES, aside
 from serving.verdicts.scoring import Origin, Scoring
 
-HANDFUL_BYTES = 4096
-"""A body this small holds a handful of rows. It is answered on the event loop: handing it to a
-thread would cost more than its scoring, and a larger one would keep other requests waiting."""
 PACKED = b"application/vnd."
-"""Formats whose bodies may hold far more than their size says."""
+"""Formats whose bodies may hold far more than their size says: each counts as large."""
 JSON = b"application/json"
 VALUES_AT_ONCE = 2**15
 SAID_CHARACTERS = 4000
@@ -73,10 +71,8 @@ class Endpoint:
             Origin(self.protocol, scope["state"]["request_id"]),
         )
         packed = header(scope["headers"], b"content-type").startswith(PACKED)
-        if len(body) <= HANDFUL_BYTES and not packed:
-            answer = self.answer(asked)
-        else:
-            answer = await asyncio.to_thread(self.answer, asked)
+        size = max(len(body), LARGE_BYTES + 1) if packed else len(body)
+        answer = await aside(size, partial(self.answer, asked))
         headers = (
             (b"content-type", answer.media_type),
             (b"content-length", b"%d" % len(answer.body)),

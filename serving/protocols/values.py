@@ -10,13 +10,11 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import DataContract
 from serving.errors import SHOWN_PROBLEMS
-
-FloatArray = npt.NDArray[np.float64]
+from serving.formats.rows import FloatArray, unusable
 
 NUMBERS = frozenset({int, float, type(None)})
 SHOWN_CHARACTERS = 60
@@ -83,11 +81,11 @@ def require_windows(windows_BTF: FloatArray, contract: DataContract) -> None:
 def require_usable(values: FloatArray, contract: DataContract) -> None:
     """Raise InvalidRow, naming each, for values that are infinite, and for missing ones where the
     contract allows none."""
-    unusable = np.isinf(values) if contract.most_missing else ~np.isfinite(values)
-    if unusable.any():
+    found = unusable(values, contract)
+    if found.any():
         _raise_first(
             _problem(int(place), values.shape, float(values.flat[place]), contract)
-            for place in np.flatnonzero(unusable)
+            for place in np.flatnonzero(found)
         )
 
 

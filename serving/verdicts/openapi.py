@@ -258,7 +258,8 @@ def batch(body: BatchBody, keep: Keep = "true") -> None:
     """Rows as JSON, CSV with a header row, NDJSON (a row a line), an Arrow stream or Parquet; the
     answer in the format that `Accept` prefers. Arrow and Parquet need the service's extra `arrow`.
 
-    A value that is null, or an empty cell, is missing; it is filled in as far as the model allows.
+    A value that is null, or in a table NaN or an empty cell, is missing; it is filled in as far as
+    the model allows.
     Columns that are no sensors are ignored. For a windowed model the rows are consecutive, and its
     first rows, which have too few before them, get null.
 

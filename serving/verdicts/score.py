@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -24,10 +25,11 @@ from serving.following.detectors import Served
 from serving.history.record import UNKEPT
 from serving.http.requests import media_type, parse_json, read_body
 from serving.threshold.change import Change
+from serving.verdicts.aside import aside
 from serving.verdicts.scoring import Origin, Scoring
 
 ONE_WINDOW_BYTES = 1024 * 1024
-"""More than any window of sensor values needs; it is read on the event loop."""
+"""More than any window of sensor values needs."""
 LONGEST_SOURCE = 200
 MOST_PROTOTYPES = 3
 PROTOTYPES = [str(count) for count in range(MOST_PROTOTYPES + 1)]
@@ -61,8 +63,16 @@ class ScoreEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         media_type(scope["headers"], JSON)
         served = self.scoring.held()
-        query, contract = scope["query_string"], served.detector.contract
         body = await read_body(scope, receive, self.limit)
+        query, name = scope["query_string"], scope["state"]["request_id"]
+        answer = await aside(len(body), partial(self._answer, served, query, body, name))
+        length = (b"content-length", b"%d" % len(answer))
+        headers = (*JSON_HEADERS, length, *served.headers)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    def _answer(self, served: Served, query: bytes, body: bytes, request_id: str) -> bytes:
+        contract = served.detector.contract
         try:
             asked = asked_for(query)
             request = read_request(body)
@@ -70,20 +80,13 @@ class ScoreEndpoint:
         except InvalidRow as first:
             raise InvalidRow(every_problem(query, parse_json(body), contract)) from first
         kind = "anomaly" if asked.keep else UNKEPT
-        origin = Origin(kind, scope["state"]["request_id"], request.source, request.timestamp)
-        answer: dict[str, Any]
+        origin = Origin(kind, request_id, request.source, request.timestamp)
         if asked.full:
             verdicts = self.scoring.full(served, window_TF[None], origin)
-            answer = detail(served, window_TF, verdicts, origin, asked.prototypes)
-        else:
-            # Score and status, and nothing else: strict clients depend on exactly these two.
-            score, anomaly = self.scoring.one(served, window_TF, origin)
-            answer = {"score": score, "status": status(anomaly)}
-        body = _encode(answer)
-        length = (b"content-length", b"%d" % len(body))
-        headers = (*JSON_HEADERS, length, *served.headers)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            return _encode(detail(served, window_TF, verdicts, origin, asked.prototypes))
+        # Score and status, and nothing else: strict clients depend on exactly these two.
+        score, anomaly = self.scoring.one(served, window_TF, origin)
+        return _encode({"score": score, "status": status(anomaly)})
 
 
 @dataclass(frozen=True, slots=True)

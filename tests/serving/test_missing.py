@@ -1,10 +1,14 @@
 """Missing values and nearest normal windows, as the service answers them."""
 
+import io
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -141,11 +145,83 @@ def test_a_row_of_a_batch_with_too_many_missing_values_is_named(post: Post, row:
     assert answer.json()["errors"][0]["row"] == 1
 
 
-def test_a_text_that_is_no_number_is_no_missing_value(post: Post) -> None:
-    body = "vibration,current,sound\n1.2,nan,1.1\n"
+def tables(gap: str, column: list[float | None]) -> list[tuple[str, bytes]]:
+    """Rows with `column` as their current: as CSV, where a value that is missing is written as
+    `gap`, as an Arrow stream and as a Parquet file."""
+    text = "\n".join(f"1.2,{gap if cell is None else cell},1.1" for cell in column)
+    table = pa.table(
+        {
+            "vibration": [1.2] * len(column),
+            "current": pa.array(
+                [math.nan if cell is None and "n" in gap.lower() else cell for cell in column],
+                pa.float64(),
+            ),
+            "sound": [1.1] * len(column),
+        }
+    )
+    stream, file = io.BytesIO(), io.BytesIO()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    pq.write_table(table, file)
+    return [
+        ("text/csv", f"vibration,current,sound\n{text}\n".encode()),
+        ("application/vnd.apache.arrow.stream", stream.getvalue()),
+        ("application/vnd.apache.parquet", file.getvalue()),
+    ]
+
+
+ANYWHERE = [0.9, None, 0.8, None]
+
+
+@pytest.mark.parametrize("gap", ["", "nan", "NaN", " NaN", "-nan"])
+def test_nan_in_a_table_is_as_missing_as_an_empty_cell(post: Post, gap: str) -> None:
+    rows = [[1.2, cell, 1.1] for cell in ANYWHERE]
+    expected = post("/anomaly/batch", json={"instances": rows}).json()
+    for kind, body in tables(gap, ANYWHERE):
+        headers = {"Content-Type": kind}
+        assert post("/anomaly/batch", content=body, headers=headers).json() == expected
+        if "arrow" not in kind:
+            found = post("/invocations", content=body, headers=headers).json()["predictions"]
+            assert [one["score"] for one in found] == expected["scores"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(math.inf, "inf"), (-math.inf, "-inf")], ids=["inf", "-inf"]
+)
+def test_infinity_beside_missing_values_is_refused_by_row_and_sensor(
+    post: Post, value: float, said: str
+) -> None:
+    for kind, body in tables("nan", [None, 0.9, value]):
+        answer = post("/anomaly/batch", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == 422
+        detail = f"row 2: sensor 'current' is {said}; a number in A is needed"
+        assert answer.json()["detail"] == detail
+
+
+@pytest.mark.parametrize("gap", ["", "nan"])
+def test_a_model_that_rejects_missing_values_refuses_them_in_tables(
+    client: TestClient, gap: str
+) -> None:
+    for kind, body in tables(gap, [0.9, None]):
+        answer = client.post("/anomaly/batch", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == 422
+        assert answer.json()["detail"].startswith("row 1: sensor 'current' is ")
+
+
+def test_too_many_nans_in_a_row_of_a_table_are_refused(post: Post) -> None:
+    body = "vibration,current,sound\n1.2,0.9,1.1\nnan,NaN,1.1\n"
     answer = post("/anomaly/batch", content=body, headers=CSV)
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "row 0: sensor 'current' is nan; a number in A is needed"
+    assert answer.json()["detail"] == "row 1: 2 of 3 values are missing; at most 1 may be"
+
+
+@pytest.mark.parametrize("text", ["n/a", "NA", "null", "None", "-"])
+def test_a_text_that_is_no_number_is_no_missing_value(post: Post, text: str) -> None:
+    body = f"vibration,current,sound\n1.2,{text},1.1\n"
+    answer = post("/anomaly/batch", content=body, headers=CSV)
+    assert answer.status_code == 422
+    detail = f"row 0: sensor 'current' is '{text}'; a number in A is needed"
+    assert answer.json()["detail"] == detail
 
 
 def test_rows_of_a_windowed_batch_are_counted_by_window(post_window: Post) -> None:

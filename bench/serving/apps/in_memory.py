@@ -4,8 +4,6 @@ in_memory.py ROWS.npy FOLDER: the bundle comes from BENCH_BUNDLE, the folder hol
 named after each format; prints the seconds of each as JSON.
 """
 
-import csv
-import io
 import json
 import sys
 import time
@@ -17,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet
 
 from bench.serving.apps.verdicts import detector
@@ -31,10 +30,9 @@ def judged(rows_NF: FloatArray) -> None:
 
 
 def from_csv(body: bytes) -> FloatArray:
-    """By Python's own reader."""
-    lines = csv.reader(io.StringIO(body.decode()))
-    next(lines)
-    return np.array([list(map(float, line)) for line in lines])
+    """By the fastest reader at hand, on one thread, copied into rows."""
+    table = pyarrow.csv.read_csv(pa.BufferReader(body), pyarrow.csv.ReadOptions(use_threads=False))
+    return np.column_stack([column.to_numpy() for column in table.columns])
 
 
 def from_arrow(body: bytes) -> FloatArray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from bench.serving.load import ID
 from kizashi.runtime.bundle import Bundle
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -81,11 +82,12 @@ def uvicorn(place: Place, application: str) -> list[str]:
 
 
 def request(peer: Peer, place: Place, body: str) -> str:
-    """The whole request, as it goes over the wire."""
+    """The whole request, as it goes over the wire but for its id, which the client sets."""
     headers = {
         "Host": f"127.0.0.1:{place.port}",
         "Content-Type": "application/json",
         "Content-Length": str(len(body.encode())),
+        "X-Request-ID": ID.decode(),
         **peer.headers(place),
     }
     lines = [f"POST {peer.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench.serving.load import drive, quantiles
+from bench.serving.load import ID, drive, quantiles
+from serving.http.requests import SANE_ID
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Model-Version: 7\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
@@ -17,7 +18,7 @@ Answer = Callable[[socket.socket, int], None]
 
 
 @contextmanager
-def server(answer: Answer) -> Iterator[int]:
+def server(answer: Answer, heads: list[bytes] | None = None) -> Iterator[int]:
     """A server of one answer for each request, with the number of the request."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         open_lines: list[socket.socket] = []
@@ -25,7 +26,9 @@ def server(answer: Answer) -> Iterator[int]:
         def attend(line: socket.socket) -> None:
             number = 0
             try:
-                while line.recv(65536):
+                while head := line.recv(65536):
+                    if heads is not None:
+                        heads.append(head)
                     answer(line, number)
                     number += 1
             except OSError:
@@ -53,6 +56,20 @@ def spec(port: int, **changed: object) -> dict[str, object]:
     request = "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
     plain = {"host": "127.0.0.1", "port": port, "seconds": 0.2, "connections": 3}
     return {**plain, "requests": [request], **changed}
+
+
+def test_every_request_has_an_id_of_its_own() -> None:
+    heads: list[bytes] = []
+
+    def keep(line: socket.socket, number: int) -> None:
+        line.sendall(GOOD)
+
+    request = f"POST / HTTP/1.1\r\nX-Request-ID: {ID.decode()}\r\nContent-Length: 0\r\n\r\n"
+    with server(keep, heads) as port:
+        found = drive(spec(port, requests=[request]))
+    ids = [head.partition(b"X-Request-ID: ")[2].partition(b"\r\n")[0] for head in heads]
+    assert len(set(ids)) == len(ids) == found["requests"]
+    assert all(SANE_ID.fullmatch(one) for one in ids)
 
 
 @pytest.mark.parametrize("whole", [GOOD, CHUNKED])

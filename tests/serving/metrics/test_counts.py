@@ -28,6 +28,13 @@ def verdicts(counts: Counts) -> dict[tuple[str, ...], float]:
     return {labels: value for labels, value in counts.snapshot().counters[VERDICTS.name] if value}
 
 
+def ratios(counts: Counts) -> dict[tuple[str, ...], int]:
+    """How many scores there are of each source and version."""
+    found = counts.snapshot().histograms[SCORE_RATIO.name]
+    assert len({one.labels for one in found}) == len(found)
+    return {one.labels: sum(one.counts) for one in found}
+
+
 def test_a_value_on_a_bound_belongs_below_it() -> None:
     histogram = Histogram((1.0, 2.0))
     for value in (0.5, 1.0, 1.5, 2.0, 3.0):
@@ -63,6 +70,7 @@ def test_many_verdicts_count_as_one_and_one(press_line: Bundle) -> None:
     assert verdicts(batch) == {("p", "7", "normal"): 4, ("p", "7", "anomaly"): 2}
     (one,) = single.snapshot().histograms[SCORE_RATIO.name]
     (many,) = batch.snapshot().histograms[SCORE_RATIO.name]
+    assert one.labels == many.labels == ("p", "7")
     assert one.counts == many.counts
     assert one.total == pytest.approx(many.total)
 
@@ -88,6 +96,29 @@ def test_sources_beyond_the_limit_are_other(press_line: Bundle) -> None:
         ("other", "7", "normal"): 4,
         ("", "7", "normal"): 1,
     }
+    assert ratios(counts) == {("a", "7"): 2, ("b", "7"): 1, ("other", "7"): 4, ("", "7"): 1}
+
+
+def test_the_scores_of_each_source_and_version_have_a_distribution_of_their_own(
+    press_line: Bundle,
+) -> None:
+    counts = make()
+    threshold = press_line.detector.threshold.value
+    for version, source, ratio in (("7", "a", 0.3), ("7", "b", 1.3), ("8", "a", 40.0)):
+        counts.one(served(press_line, version), origin(source), ratio * threshold, ratio > 1)
+    found = {one.labels: one for one in counts.snapshot().histograms[SCORE_RATIO.name]}
+    assert {labels: one.total for labels, one in found.items()} == pytest.approx(
+        {("a", "7"): 0.3, ("b", "7"): 1.3, ("a", "8"): 40.0}
+    )
+    assert found["a", "7"].counts.index(1) < found["b", "7"].counts.index(1)
+
+
+def test_sources_that_are_written_alike_are_counted_as_one(press_line: Bundle) -> None:
+    counts = make()
+    for source in ("press \ud800", "press \ud801"):
+        counts.one(served(press_line), origin(source), 0.1, False)
+    assert verdicts(counts) == {("press ?", "7", "normal"): 2}
+    assert ratios(counts) == {("press ?", "7"): 2}
 
 
 def test_a_source_that_utf8_cannot_say_is_still_counted(press_line: Bundle) -> None:

@@ -205,6 +205,24 @@ def test_the_event_loop_is_watched_and_counts_are_shared_while_the_service_runs(
     assert total(found, "kizashi_workers") == 1
 
 
+def test_scores_of_several_workers_are_one_distribution_for_each_source(
+    press_line: Bundle, tmp_path: Path, make_app: Callable[..., FastAPI]
+) -> None:
+    shared = tmp_path / "shared"
+    workers = [TestClient(make_app(press_line.folder, metrics_folder=shared)) for _ in range(2)]
+    sent: list[list[str | None]] = [["a", "a", "b"], ["b", None]]
+    for client, sources in zip(workers, sent, strict=True):
+        for source in sources:
+            body = {"values": NORMAL_ROW} | ({} if source is None else {"source": source})
+            client.post("/anomaly", json=body)
+    for client in workers:  # each leaves its counts before it answers
+        metrics(client)
+    for found in map(metrics, workers):
+        name = "kizashi_score_ratio_count"
+        counted = {dict(labels)["source"]: n for (of, labels), n in found.items() if of == name}
+        assert counted == {"a": 2, "b": 2, "": 1}
+
+
 def test_a_folder_that_cannot_be_written_leaves_the_worker_answering_for_itself(
     press_line: Bundle, tmp_path: Path, make_client: MakeClient
 ) -> None:

@@ -13,6 +13,8 @@ import mlflow.pyfunc
 import mlflow.pyfunc.scoring_server as scoring_server
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from mlflow.models import infer_signature
 from starlette.testclient import TestClient
@@ -28,6 +30,7 @@ FRAME = pd.DataFrame(ROWS, columns=SENSORS)
 RECORDS: list[Any] = FRAME.to_dict(orient="records")
 COLUMNS = FRAME.to_dict(orient="list")
 CSV = {"Content-Type": "text/csv"}
+PARQUET = {"Content-Type": "application/vnd.apache.parquet"}
 
 
 def served_by_mlflow(bundle: Bundle, folder: Path) -> TestClient:
@@ -137,8 +140,7 @@ def test_a_csv_that_mlflow_reads_gets_the_same_predictions(
 def parquet(frame: pd.DataFrame) -> dict[str, Any]:
     file = io.BytesIO()
     frame.to_parquet(file)
-    headers = {"Content-Type": "application/vnd.apache.parquet"}
-    return {"content": file.getvalue(), "headers": headers}
+    return {"content": file.getvalue(), "headers": PARQUET}
 
 
 def test_a_parquet_file_gets_the_same_predictions(client: TestClient, peer: TestClient) -> None:
@@ -178,9 +180,13 @@ def test_missing_values_get_the_same_predictions(
     agree(filling.post("/invocations", json=body), peer.post("/invocations", json=body))
     lost = {"dataframe_records": [RECORDS[0], {"vibration": 1.2, "sound": 1.1}]}
     agree(filling.post("/invocations", json=lost), peer.post("/invocations", json=lost))
-    text = b"vibration,current,sound\n1.2,,1.1\n"
-    sent: dict[str, Any] = {"content": text, "headers": CSV}
-    agree(filling.post("/invocations", **sent), peer.post("/invocations", **sent))
+    text = b"vibration,current,sound\n1.2,,1.1\n1.2,NaN,1.1\n1.2,nan,1.1\n"
+    nans = pa.table({"vibration": [1.2], "current": [math.nan], "sound": [1.1]})
+    file = io.BytesIO()
+    pq.write_table(nans, file)  # pandas would write null
+    written: dict[str, Any] = {"content": file.getvalue(), "headers": PARQUET}
+    for sent in ({"content": text, "headers": CSV}, written):
+        agree(filling.post("/invocations", **sent), peer.post("/invocations", **sent))
 
 
 @pytest.mark.parametrize(
