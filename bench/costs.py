@@ -99,15 +99,16 @@ def main(config: DictConfig) -> None:
     overrides = list(HydraConfig.get().overrides.task)
     out = Path(setting(config, "out", str))
     out.mkdir(parents=True, exist_ok=True)
-    rows = list(measured(config, lambda chosen: compose("bench_costs", [*overrides, *chosen])))
-    recorded = out / "costs.csv"
-    pd.DataFrame(rows).to_csv(recorded, index=False, float_format="%.6g", lineterminator="\n")
+    recorded, document = out / "costs.csv", out / "costs.md"
+    stated, rows = made_by(overrides), list[dict[str, Any]]()
+    for row in measured(config, lambda chosen: compose("bench_costs", [*overrides, *chosen])):
+        rows.append(row)  # written down at once: a run that is stopped leaves what it measured
+        pd.DataFrame(rows).to_csv(recorded, index=False, float_format="%.6g", lineterminator="\n")
     table = pd.read_csv(recorded)  # what is quoted is what is recorded, to the last digit
-    stated = made_by(overrides)
-    (out / "costs.md").write_text(summary(table, stated), encoding="utf-8")
-    for language, document in setting(config, "documents", dict[str, str | None]).items():
-        if document is not None:
-            quote(Path(document), "bench.costs", brief(table, language))
+    document.write_text(summary(table, stated), encoding="utf-8")
+    for language, page in setting(config, "documents", dict[str, str | None]).items():
+        if page is not None:
+            quote(Path(page), "bench.costs", brief(table, language))
     print(summary(table, stated))
 
 

@@ -1,5 +1,5 @@
-"""What false alarm rate is kept with a sensor missing, as the mean over many calibration sets: exact
-for usual rates, and a little more than asked for where the kept windows are few for the rate."""
+"""What false alarm rate is kept with a sensor missing, as the mean over calibration sets: the one
+asked for, or a little more where the kept windows are few for it."""
 
 from dataclasses import dataclass
 
