@@ -31,9 +31,9 @@ NOTES = {
 }
 EXPLAINED = (
     "Of the processor, on one thread: µs a window are the best of several rounds. Fitted with "
-    "{steps} training steps, of which the time of fitting consists nearly alone; by default they "
-    "are 1,500. A new pattern: one value missing where none was missing before; later ones cost "
-    "what the column before it says."
+    "{steps} training steps; the default are 1,500, and fitting takes as much longer. A new "
+    "pattern: one value missing where none was missing before; later ones cost what the column "
+    "before it says."
 )
 
 
