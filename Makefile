@@ -51,9 +51,11 @@ ui: environment ## Open the MLflow UI on http://127.0.0.1:UI_PORT (5000)
 	       --workers 1 --port $(UI_PORT) ;; \
 	esac
 
-# Every figure of the ranking, as the README quotes it; OPTIONS are those of `python -m bench.detection`.
+# Every figure of the ranking, as the README quotes it; OPTIONS are those of `python -m bench.detection`. The results go where the record
+# is, which they continue: what is measured of the same code, settings and data is kept, and `git diff` shows what came. OUT=FOLDER leaves
+# the record alone; the READMEs then quote that folder.
 OUT ?= bench/results
-bench-detection: cases-named environment ## Measure detection beside other detectors on the cases below DATA (about an hour for 42)
+bench-detection: cases-named environment ## Measure detection beside other detectors on the cases below DATA, into OUT (an hour for 42)
 	@"$(UV)" pip install --quiet --require-hashes --python $(RUN) --requirement requirements/bench.txt
 	@$(RUN) -m bench.detection data="$(DATA)" out="$(OUT)" readme.en=README.md readme.ja=README.ja.md $(OPTIONS)
 

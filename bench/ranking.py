@@ -13,6 +13,7 @@ from bench.outcome import Outcome, outcome
 from bench.records import Columns, Record
 from bench.summary import BAND, summary
 from kizashi.evaluation.metrics import auprc, auroc, false_alarm_band
+from kizashi.runtime.thresholds.rule import FALLBACK
 
 NUMBERS = (
     "sensors",
@@ -23,6 +24,7 @@ NUMBERS = (
     "auroc_calibrated",
     "auprc_calibrated",
     "calibration_rows",
+    "effective_rows",
     "normal_rows",
     "false_alarms",
     "false_alarm_rate",
@@ -61,7 +63,10 @@ class Ranking(Measurement):
 
 
 def measured(case: Case, method: Method, outcome: Outcome) -> list[Record]:
-    """One row for each threshold of `outcome`."""
+    """One row for each threshold of `outcome`. `threshold` is the rule that applied: the fallback
+    where there are too few rows for the rate; `effective_rows` are the independent ones that the
+    calibration rows were taken for. Rows of `threshold=blocks` that were recorded before there was
+    this column have none, and do not tell whether a fallback applied."""
     label_B = case.label_N
     of_all: Record = {
         "sensors": len(case.contract.sensors),
@@ -78,9 +83,11 @@ def measured(case: Case, method: Method, outcome: Outcome) -> list[Record]:
     }
     rows = []
     for threshold, anomaly_B in zip(outcome.thresholds, outcome.anomaly_B, strict=True):
-        row: Record = {"alpha": rate_text(threshold), "threshold": threshold.kind}
+        applied = threshold.details.get(FALLBACK, threshold.kind)
+        row: Record = {"alpha": rate_text(threshold), "threshold": applied}
         row |= alarms(label_B, anomaly_B)
         row["calibration_rows"] = threshold.calibration_rows
+        row["effective_rows"] = threshold.details.get("effective_rows", threshold.calibration_rows)
         if case.kind == "exchangeable" and threshold.follows_rank_law:
             row |= _band(row, threshold.false_alarm_rate or 0.0)
         if case.kind == "series":

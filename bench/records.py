@@ -23,6 +23,12 @@ from bench.methods import Method
 from kizashi.errors import DataError
 
 OWN_CODE = ("runtime", "models", "training", "data/split.py")
+"""What decides a result, with the settings and the data that the key names too. Left out is what
+only hands these on: `pipelines/recipe.py` builds what the settings say, `bench/cases.py` reads the
+files, `bench/fitted.py` has the detector fitted. To hash them would throw hours of results away for
+a change of words. Whoever changes what they hand on counts `version` of the measurements up, which
+is in the key as well."""
+
 
 Record = dict[str, Any]
 

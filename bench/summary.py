@@ -6,6 +6,7 @@ a case has the last rank there and is missing from its own mean; how often it fa
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -186,23 +187,19 @@ def _against(rate: float, asked: str) -> str:
 
 def _pooled(series: pd.DataFrame, methods: Sequence[str]) -> str:
     """F1, false alarm rate and missed alarm rate over the rows of all series together."""
-    counted = ["normal_rows", "false_alarms", "anomalous_rows", "found"]
-    before = ["normal_rows_before", "false_alarms_before"]
-    rows = []
-    for alpha, method, one in _by_rate(series, methods):
-        total = one.groupby("seed")[counted + before].sum(min_count=1)
-        flagged = total["found"] + total["false_alarms"]
-        rows.append(
-            [
-                alpha,
-                method,
-                number((2 * total["found"] / (flagged + total["anomalous_rows"])).mean()),
-                percent((total["false_alarms"] / total["normal_rows"]).mean()),
-                _percent_if((total["false_alarms_before"] / total["normal_rows_before"]).mean()),
-                percent(1 - (total["found"] / total["anomalous_rows"]).mean()),
-                number(one["auroc"].mean()),
-            ]
-        )
+    rows = [
+        [
+            alpha,
+            method,
+            number(of_rows.f1),
+            percent(of_rows.far),
+            _percent_if(of_rows.far_before),
+            percent(of_rows.mar),
+            number(one["auroc"].mean()),
+        ]
+        for alpha, method, one in _by_rate(series, methods)
+        for of_rows in [pooled(one)]
+    ]
     titles = [
         "asked for",
         "method",
@@ -219,6 +216,32 @@ def _pooled(series: pd.DataFrame, methods: Sequence[str]) -> str:
         "to recover from."
     )
     return f"{markdown(titles, rows)}\n\n{note}"
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Of the rows of all series together, means over the seeds: F1, the false alarm rate, before
+    the first anomaly of a series too (NaN where that was not counted), and the share of anomalous
+    rows that was missed."""
+
+    f1: float
+    far: float
+    far_before: float
+    mar: float
+
+
+def pooled(one: pd.DataFrame) -> Pooled:
+    """From the results of one method at one rate asked for."""
+    counted = ["normal_rows", "false_alarms", "anomalous_rows", "found"]
+    before = ["normal_rows_before", "false_alarms_before"]
+    total = one.groupby("seed")[counted + before].sum(min_count=1)
+    flagged = total["found"] + total["false_alarms"]
+    return Pooled(
+        f1=float((2 * total["found"] / (flagged + total["anomalous_rows"])).mean()),
+        far=float((total["false_alarms"] / total["normal_rows"]).mean()),
+        far_before=float((total["false_alarms_before"] / total["normal_rows_before"]).mean()),
+        mar=float(1 - (total["found"] / total["anomalous_rows"]).mean()),
+    )
 
 
 def _percent_if(share: float) -> str:

@@ -55,9 +55,30 @@ def test_what_is_quoted_is_the_rate_of_one_percent_and_the_median_cost() -> None
     ]
     text = brief(pd.DataFrame(rows), ["ours", "theirs"], "the command", "whole.md")
     assert text.startswith("`tables`: 2 cases, 1 seeds.\n\n| method |")
-    assert "| ours | 0.800 / 0.400 | 1.00 / 1.00 | 1.00% | 1.0 / 2.0 |" in text
-    assert "| theirs | 0.800 / 0.400 | 2.00 / 2.00 | – | 1.0 / 1.0 |" in text
+    assert "| ours | 0.800 / 0.400 | 1.00 / 1.00 | – / – | 1.00% | 1.0 / 2.0 |" in text
+    assert "| theirs | 0.800 / 0.400 | 2.00 / 2.00 | – / – | – | 1.0 / 1.0 |" in text
     assert text.endswith("`the command` makes these tables; [whole.md](whole.md) has every case.\n")
+
+
+def test_of_series_missed_rows_are_quoted_beside_false_alarms() -> None:
+    one_percent = {"kind": "series", "alpha": "0.01"}
+    rows = [
+        row("a", "ours", 0.9, **one_percent, found=20, false_alarms=0, normal_rows=240),
+        row("b", "ours", 0.7, **one_percent, found=10, false_alarms=16),
+    ]
+    # 30 of 40 found, 16 of 320 false: F1 = 2 * 30 / (46 + 40)
+    text = brief(pd.DataFrame(rows), ["ours"], "the command", "whole.md")
+    assert "| F1 / FAR / MAR, 1 % asked for |" in text
+    assert "| 0.698 / 5.00% / 25.00% |" in text
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_p_against_nearest_neighbours_is_quoted(language: str) -> None:
+    ours = [row(f"case {place}", "ours", 0.61 + 0.02 * place) for place in range(6)]
+    theirs = [row(f"case {place}", "pyod_knn", 0.6) for place in range(6)]
+    text = brief(pd.DataFrame(ours + theirs), ["ours", "pyod_knn"], "x", "whole.md", language)
+    # All of 6 differences are positive: 2 of the 2 ** 6 sign patterns are as extreme.
+    assert f"| {2 / 64:.4f} / {2 / 64:.4f} |" in text and "| – / – |" in text
 
 
 def test_text_comes_between_the_marks_and_nothing_else_changes(tmp_path: Path) -> None:

@@ -11,13 +11,15 @@ from bench.cases import Case, find_cases
 from bench.methods import Method
 from bench.outcome import Outcome
 from bench.ranking import Ranking, measured
-from bench.records import Record, Results, failed, key_of
+from bench.records import Record, Results, failed, key_of, read_table
 from kizashi.errors import DataError
-from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.calibration import fewest_rows
+from kizashi.runtime.thresholds import BlocksThreshold, CalibrationScores, ConformalThreshold
 from pipelines.command import CONF
 from tests.bench.made_cases import make_case
 
 RANKING = Ranking.columns
+RECORDED = Path(__file__).parents[2] / "bench" / "results" / "detection.csv"
 
 
 def configured(*overrides: str) -> DictConfig:
@@ -49,6 +51,33 @@ def outcome(case: Case, false_alarms: int, found: int) -> Outcome:
     threshold = ConformalThreshold(0.1).fit(np.arange(199.0))
     score_N = label_N.astype(np.float64)
     return Outcome(score_N, 1 - score_N, [threshold], [anomaly_N], 2.0, 3.0, 4.0)
+
+
+def test_a_row_tells_the_rule_that_applied_and_what_its_rows_are_worth(case: Case) -> None:
+    judged = outcome(case, false_alarms=8, found=15)
+    rng = np.random.default_rng(0)
+    wandering = CalibrationScores(np.cumsum(rng.normal(size=400)) ** 2 + 1, in_time=True)
+    rules = [
+        ConformalThreshold(0.1).fit(np.arange(199.0)),
+        ConformalThreshold(0.001).fit(np.arange(1.0, 200.0)),
+        BlocksThreshold(0.01).fit(wandering),
+    ]
+    applied = [measured(case, method(), replace(judged, thresholds=[one]))[0] for one in rules]
+    told = [(row["threshold"], row["effective_rows"]) for row in applied]
+    assert told[:2] == [("conformal", 199), ("exponential tail", 199)]
+    assert told[2][0] == "exponential tail" and told[2][1] < 400 == applied[2]["calibration_rows"]
+
+
+def test_recorded_rows_tell_the_rule_that_their_numbers_of_rows_allow() -> None:
+    recorded = read_table(RECORDED, RANKING)
+    told = recorded[recorded["effective_rows"].notna()]
+    assert (recorded.loc[recorded["kind"] == "exchangeable", "failed"] == "").all()
+    assert set(recorded.loc[recorded["effective_rows"].isna(), "threshold"]) <= {"blocks"}
+    of_rows = told[told["kind"] == "exchangeable"]
+    for row in of_rows.itertuples():
+        enough = row.calibration_rows >= fewest_rows(float(str(row.alpha)))
+        assert row.threshold == ("conformal" if enough else "exponential tail")
+    assert (of_rows["effective_rows"] == of_rows["calibration_rows"]).all()
 
 
 def test_a_row_counts_verdicts_and_ranks_scores(case: Case) -> None:

@@ -4,7 +4,7 @@ fault and leaves other normal rows alone."""
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from kizashi.evaluation.metrics import false_alarm_band
-from kizashi.runtime.bundle import Bundle
+from kizashi.runtime.bundle import Bundle, load_bundle
 from kizashi.runtime.contract import DataContract, Sensor
 from kizashi.runtime.thresholds import CalibrationScores, QuantileThreshold
 from kizashi.training.fit import NormalRows, Recipe, fit_bundle
@@ -71,6 +71,20 @@ def alarms(bundle: Bundle, rows_NF: FloatArray) -> float:
     return float(bundle.detector.judge(rows_NF[:, None]).anomaly_B.mean())
 
 
+def as_promised(bundle: Bundle, new_NF: FloatArray) -> bool:
+    """Whether there are no more false alarms than the numbers of rows lead to expect, 99.9 %."""
+    threshold = bundle.detector.threshold
+    assert threshold.false_alarm_rate is not None and threshold.calibration_rows is not None
+    rows, alpha = threshold.calibration_rows, threshold.false_alarm_rate
+    return alarms(bundle, new_NF) <= false_alarm_band(rows, len(new_NF), alpha, 0.999)[1]
+
+
+def named(bundle: Bundle, faulty_NF: FloatArray, sensors: Collection[int]) -> float:
+    """Of how many rows one of these sensors is blamed most."""
+    contribution_BF = bundle.detector.judge(faulty_NF[:, None]).contribution_BF
+    return float(np.isin(contribution_BF.argmax(axis=1), list(sensors)).mean())
+
+
 @pytest.mark.parametrize(
     ("sensors", "count", "steps"),
     [(1, 1000, 200), (3, 1000, 200), (187, 1000, 100), (1555, 400, 60)],
@@ -81,11 +95,11 @@ def test_a_table_of_any_width_is_learned(
     rows = correlated(sensors)
     bundle = fitted(default(steps=steps), split(rows(count, 0)), tmp_path)
     new_NF = rows(500, 1)
-    assert alarms(bundle, new_NF) < 0.08
+    assert as_promised(bundle, new_NF)
     off = range(max(1, sensors // 10))
-    verdicts = bundle.detector.judge(beyond(new_NF[:50], 15, off)[:, None])
-    assert verdicts.anomaly_B.all()
-    assert np.isin(verdicts.contribution_BF.argmax(axis=1), off).all()
+    faulty_NF = beyond(new_NF[:50], 15, off)
+    assert alarms(bundle, faulty_NF) == 1
+    assert named(bundle, faulty_NF, off) == 1
     bundle.check_example()
 
 
@@ -93,8 +107,10 @@ def test_thirty_three_training_rows_are_enough_for_a_detector(tmp_path: Path) ->
     rows = correlated(5)
     parts = NormalRows(rows(33, 0), rows(0, 0), rows(60, 1))
     bundle = fitted(default(alpha=0.1), parts, tmp_path)
-    assert alarms(bundle, rows(500, 2)) < 0.25
-    assert alarms(bundle, beyond(rows(50, 3), 15)) == 1
+    assert as_promised(bundle, rows(500, 2))
+    faulty_NF = beyond(rows(50, 3), 15)
+    assert alarms(bundle, faulty_NF) == 1
+    assert named(bundle, faulty_NF, [0]) > 0.9
 
 
 def test_thirty_three_rows_in_all_train_and_calibrate_too(tmp_path: Path) -> None:
@@ -102,8 +118,7 @@ def test_thirty_three_rows_in_all_train_and_calibrate_too(tmp_path: Path) -> Non
     parts = NormalRows(rows(33, 0), rows(0, 0), rows(0, 0))
     bundle = fitted(default(alpha=0.1, steps=100), parts, tmp_path)
     assert bundle.detector.threshold.calibration_rows == 33
-    _, most = false_alarm_band(33, 500, alpha=0.1, coverage=0.999)
-    assert alarms(bundle, rows(500, 2)) <= most
+    assert as_promised(bundle, rows(500, 2))
     assert alarms(bundle, beyond(rows(50, 3), 15)) == 1
 
 
@@ -161,11 +176,16 @@ def test_sensors_of_any_kind_are_learned(
 ) -> None:
     bundle = fitted(default(), split(rows(2000, 0)), tmp_path)
     new_NF = rows(1000, 1)
-    assert alarms(bundle, new_NF) < 0.08
+    if rows is drifting:  # rows that depend on one another have no such law
+        assert alarms(bundle, new_NF) < 0.08
+    else:
+        assert as_promised(bundle, new_NF)
     faulty_NF = new_NF[:100].copy()
     for sensor, value in fault.items():
         faulty_NF[:, sensor] = value
     assert alarms(bundle, faulty_NF) > 0.95
+    if len(fault) == 1:  # of several that contradict each other any may be the one
+        assert named(bundle, faulty_NF, fault) > 0.95
 
 
 @pytest.mark.parametrize("rows", [all_constant, binary], ids=["constant", "binary"])
@@ -229,24 +249,32 @@ from tests.kizashi.training.test_wide_and_narrow import correlated, default, fit
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 recipe, rows_NF = default("trainer=fast", steps=50), correlated(3)(int(sys.argv[1]), 0)
 before = peak()
-bundle = fitted(recipe, split(rows_NF, 0.2), Path(sys.argv[2]))
-size = sum(path.stat().st_size for path in bundle.folder.iterdir()) / 2**20
-print(json.dumps({"grown_gb": peak() - before, "megabytes": size}))
+fitted(recipe, split(rows_NF, 0.01), Path(sys.argv[2]))
+print(json.dumps(peak() - before))
 """
 
 
-def test_millions_of_rows_take_memory_of_a_few_times_their_size(tmp_path: Path) -> None:
-    """Ten million take 2 GiB more and two minutes; a fifth of them shows the same."""
-    rows = 2_000_000
+def test_ten_million_rows_give_a_detector_that_is_right_in_memory_of_a_few_times_their_size(
+    tmp_path: Path,
+) -> None:
+    rows, folder = 10_000_000, tmp_path / "bundle"
     ended = subprocess.run(
-        [sys.executable, "-c", MANY, str(rows), str(tmp_path / "bundle")],
+        [sys.executable, "-c", MANY, str(rows), str(folder)],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[3],
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    used = json.loads(ended.stdout.splitlines()[-1])
-    data_gb = rows * 3 * 8 / 2**30
-    assert used["grown_gb"] < 20 * data_gb
-    assert used["megabytes"] < 40
+    grown_gb, data_gb = json.loads(ended.stdout.splitlines()[-1]), rows * 3 * 8 / 2**30
+    assert grown_gb < 12 * data_gb
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2**20
+    bundle, new_NF = load_bundle(folder), correlated(3)(20_000, 1)
+    assert bundle.detector.threshold.calibration_rows == rows // 100
+    low, high = false_alarm_band(rows // 100, len(new_NF), 0.02, 0.999)
+    assert low <= alarms(bundle, new_NF) <= high
+    score, anomaly = bundle.detector.verdict(new_NF.mean(axis=0)[None])
+    assert score < 2 and not anomaly
+    faulty_NF = beyond(new_NF[:50], 15)
+    assert alarms(bundle, faulty_NF) == 1
+    assert named(bundle, faulty_NF, [0]) == 1
