@@ -74,9 +74,15 @@ def test_recorded_rows_tell_the_rule_that_their_numbers_of_rows_allow() -> None:
     assert (recorded.loc[recorded["kind"] == "exchangeable", "failed"] == "").all()
     assert set(recorded.loc[recorded["effective_rows"].isna(), "threshold"]) <= {"blocks"}
     of_rows = told[told["kind"] == "exchangeable"]
-    for row in of_rows.itertuples():
-        enough = row.calibration_rows >= fewest_rows(float(str(row.alpha)))
-        assert row.threshold == ("conformal" if enough else "exponential tail")
+    named = zip(
+        of_rows["alpha"].astype(float),
+        of_rows["calibration_rows"].astype(int),
+        of_rows["threshold"].astype(str),
+        strict=True,
+    )
+    for alpha, rows, threshold in named:
+        enough = rows >= fewest_rows(alpha)
+        assert threshold == ("conformal" if enough else "exponential tail")
     assert (of_rows["effective_rows"] == of_rows["calibration_rows"]).all()
 
 
