@@ -249,10 +249,12 @@ function spanNames(trail, start, end, colour, top, size, room) {
   const taken = [];
   return visible.sort((one, other) => rank(one) - rank(other) || Date.parse(one.began) - Date.parse(other.began)).flatMap((span) => {
     const at = Math.max(Date.parse(span.began), start);
-    if (taken.some((other) => Math.abs(at - other) < wide)) return [];
-    taken.push(at);
+    const leftwards = at > end - wide;
+    const from = leftwards ? at - wide : at;
+    if (taken.some((other) => Math.abs(from - other) < wide)) return [];
+    taken.push(from);
     return [{
-      xref: "x", x: at, xanchor: at > end - wide ? "right" : "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
+      xref: "x", x: at, xanchor: leftwards ? "right" : "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
       text: `▲ ${plain(kindWord(span.kind))}`, font: { size: size.small, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
     }];
   });

@@ -1,0 +1,51 @@
+"""The names of alarms in the drawing of a source: none stands on another."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.bundles import NORMAL_ROW, press_line_bundle
+from tests.serving.pages.service import OpenPage, application, running
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("names")
+    press_line_bundle(folder / "bundle")
+    with running(application(folder, folder / "bundle")) as address:
+        body = json.dumps({"values": NORMAL_ROW, "source": "press-1"}).encode()
+        for _ in range(3):
+            with urlopen(Request(f"{address}anomaly", body, {"Content-Type": "application/json"})):
+                pass
+        time.sleep(1)  # rows are written within half a second
+        yield address
+
+
+def test_an_alarm_at_the_right_edge_does_not_cover_the_name_of_one_before_it(
+    service: str, open_page: OpenPage
+) -> None:
+    def with_alarms(route: Route) -> None:
+        answer = route.fetch()
+        now = datetime.now(UTC)
+        began = {"anomaly": now - timedelta(seconds=122), "silence": now - timedelta(seconds=2)}
+        spans = [
+            {"id": number, "kind": kind, "began": at.isoformat(), "ended": None, "sensor": None}
+            for number, (kind, at) in enumerate(began.items())
+        ]
+        route.fulfill(response=answer, json={**answer.json(), "spans": spans})
+
+    page = open_page(f"{service}alarms")
+    page.route("**/api/series*", with_alarms)
+    page.goto(f"{service}sources/press-1")
+    names = page.locator("#chart .annotation-text", has_text="▲")
+    expect(names.first).to_be_visible()
+    boxes = sorted((box["x"], box["x"] + box["width"]) for box in
+                   (one.bounding_box() for one in names.all()) if box)  # fmt: skip
+    assert boxes
+    assert all(end <= start for (_, end), (start, _) in pairwise(boxes))
