@@ -1,8 +1,8 @@
 """The protocols' own clients, over a real socket.
 
 V2 is asked by Triton's client. KServe's own would bring the client of Kubernetes along, and
-MLServer's sends tables (`tests.serving.protocols.test_open_inference` has their form) over gRPC's
-libraries; what both write is the JSON of the same protocol, which Triton's client writes as well.
+MLServer's the whole of gRPC; what both write is the JSON of the same protocol, which Triton's
+client writes as well.
 """
 
 from typing import Any
