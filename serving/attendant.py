@@ -64,6 +64,7 @@ class Attendant:
         self._folder = settings.cache
         self._led = False
         self._unwritable = False
+        self._known: dict[str, Values] = {}
         self._dispatcher = Dispatcher(database, rules, channels, manners(settings))
         self.dispatching = Dispatching(self._dispatcher, lambda: self.lease.held)
 
@@ -92,9 +93,14 @@ class Attendant:
     def tell(self) -> None:
         """Leave for /metrics what there is to say."""
         gauges: dict[str, Values] = {NOTIFICATIONS_SENDING.name: [((), float(self.lease.held))]}
-        if self.lease.held:
-            with suppress(HistoryUnavailable):  # which `renew` says
-                gauges |= self._waiting()
+        if not self.lease.held:
+            self._known = {}
+        else:
+            # What was known stays while the database is away (`renew` says that it is): nothing
+            # of it is over because nobody can look.
+            with suppress(HistoryUnavailable):
+                self._known = self._waiting()
+        gauges |= self._known
         try:
             leave(self._folder, self._dispatcher.tally.counters(), gauges)
         except OSError as error:  # a full disk must not keep it from sending

@@ -6,7 +6,7 @@ from itertools import chain, islice
 
 from serving.history.database import Database
 from serving.history.occurrences import Filters, pages_of_occurrences
-from serving.history.table_file import Cell, Column
+from serving.history.table import Cell, Column
 from serving.history.views import Occurrence, written
 
 COLUMNS = (

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, and_, or_, select, union
 
 from serving.alarms.actions import source_id_of
 from serving.history.database import Database
-from serving.history.table_file import Cell, Column
+from serving.history.table import Cell, Column
 from serving.history.tables import (
     ANOMALY,
     HOUR,

@@ -97,7 +97,7 @@ class Retention:
                     until = min(before, oldest + PIECE * MINUTE * MICROSECONDS)
                     gone += _delete(connection, trends, mine & (trends.c.start < until))
             gone += _delete(connection, batches, batches.c.time < before)
-            gone += _delete(connection, outbox, outbox.c.taken < before)
+            gone += _delete(connection, outbox, and_(outbox.c.taken < before, _told()))
         return gone
 
     def _normal_rows(self, connection: Connection, before: int) -> int:
@@ -190,13 +190,16 @@ def _oldest_batches(connection: Connection) -> Went:
 
 
 def _oldest_taken(connection: Connection) -> Went:
-    """Notifications that are done; with them goes what was sent to whom. A line stop that did not
-    get through is done when somebody knows of it."""
+    """Notifications that are done; with them goes what was sent to whom."""
+    return _oldest_by_id(connection, outbox, outbox.c.taken.is_not(None), _told())
+
+
+def _told() -> ColumnElement[bool]:
+    """Steps of which no message waits; nor a line stop that did not get through, until somebody
+    knows of it."""
     lost_stop = and_(text(IS_LOST), deliveries.c.stops == 1)
     open_ones = or_(deliveries.c.state == "waiting", lost_stop)
-    waits = select(deliveries.c.outbox_id).where(open_ones)
-    done = outbox.c.taken.is_not(None) & outbox.c.id.not_in(waits)
-    return _oldest_by_id(connection, outbox, done)
+    return outbox.c.id.not_in(select(deliveries.c.outbox_id).where(open_ones))
 
 
 def _oldest_anomalies(connection: Connection) -> Went:

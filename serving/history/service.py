@@ -126,22 +126,32 @@ class History:
         if self._behind is not None:
             self.database.dispose()
 
+    def _can_write(self) -> bool:
+        """Find out whether rows can be written, and say so."""
+        try:
+            with self.database.write():  # makes the tables, or brings them up to date
+                pass
+        except HistoryUnavailable as error:
+            self.writer.cannot_write(error)
+            return False
+        self.writer.can_write()
+        return True
+
     def _attend(self) -> None:
         """Open the database before the first row needs it, and look after it until the end."""
-        seconds, doubted, unexpected = OPEN_SECONDS, True, False
+        seconds, doubted, unexpected, problem = OPEN_SECONDS, True, False, ""
         while not self._closed.wait(seconds):
             seconds = UPKEEP_SECONDS
             try:
-                if doubted:
-                    with self.database.write():  # makes the tables, or brings them up to date
-                        pass
-                    self.writer.can_write()
-                self.upkeep.once(round(time.time() * MICROSECONDS))
-                doubted = self.writer.problem is not None
-                unexpected = False
-            except HistoryUnavailable as error:
-                self.writer.cannot_write(error)
+                if doubted and not self._can_write():
+                    continue
                 doubted = True
+                self.upkeep.once(round(time.time() * MICROSECONDS))
+                doubted, unexpected, problem = self.writer.problem is not None, False, ""
+            except HistoryUnavailable as error:  # rows may still be written: the next round asks
+                if str(error) != problem:
+                    log.warning("upkeep waits: %s", error)
+                problem = str(error)
             except Exception:  # tomorrow's rows must not be lost to what nobody foresaw
                 if not unexpected:
                     log.exception("upkeep met what it did not expect")

@@ -3,14 +3,15 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal
 from urllib.parse import quote
 
 from fastapi.responses import StreamingResponse
 
 from serving.errors import WrongMediaType
+from serving.history.table import Cell, Table
 
 Format = Literal["csv", "parquet"]
 EXPORTS: dict[Format, str] = {
@@ -23,28 +24,10 @@ FILE = {
 }
 """How OpenAPI describes the answer."""
 UNSAFE = re.compile(r"[^\w.-]+")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What begins like this is a formula to spreadsheets, whoever wrote it."""
 MARK = "\ufeff"
 """Without it spreadsheets take the letters of most languages for others."""
-
-Cell = str | float | int | None
-
-
-class Column(NamedTuple):
-    """A column's name, and what its cells are where they are not empty."""
-
-    name: str
-    holds: Literal["text", "whole", "real"]
-
-
-class Table(Protocol):
-    """Rows whose cells stand in the order of the columns, in pages that are not empty."""
-
-    @property
-    def columns(self) -> Sequence[Column]: ...
-
-    def pages(self) -> Iterator[list[list[Cell]]]: ...
 
 
 def has_parquet() -> bool:
@@ -58,7 +41,7 @@ def as_file(table: Table, name: str, format_: Format, *, mark: bool = False) -> 
     if format_ == "parquet":
         if not has_parquet():
             raise WrongMediaType("parquet needs the 'arrow' extra: pip install 'kizashi[arrow]'")
-        from serving.history.export_parquet import parquet  # pyarrow, an extra
+        from serving.history.parquet_file import parquet  # pyarrow, an extra
 
         pieces: Iterator[str] | Iterator[bytes] = parquet(table)
     else:
@@ -71,7 +54,9 @@ def as_file(table: Table, name: str, format_: Format, *, mark: bool = False) -> 
 
 
 def as_csv(table: Table, mark: str = "") -> Iterator[str]:
-    """The file in pieces; a text that a spreadsheet would run has an apostrophe before it."""
+    """The file in pieces; a text that a spreadsheet would run has an apostrophe before it.
+
+    The names of the columns stay: programs look for them."""
     text = io.StringIO()
     text.write(mark)
     write = csv.writer(text)

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from serving.companion import Companion
-from serving.history.asked import LARGEST_ID, Id, Kept, now, who
-from serving.history.views import View, maybe, moment
+from serving.history.asked import Id, Kept, now, who
+from serving.history.views import View, maybe, microseconds, moment
 from serving.notify import board, lost
 from serving.notify.answers import Means, answer_of
 from serving.verdicts.openapi import problems
@@ -77,10 +77,9 @@ class LostView(View):
     waiting: bool
     count: int
     since: AwareDatetime
-    last: Annotated[AwareDatetime | None, Field(description="The last attempt")]
+    last: Annotated[AwareDatetime, Field(description="The last attempt, for /lost/seen")]
     problem: str | None
     answer: Means
-    through: Annotated[int, Field(description="The newest of them, for /lost/seen")]
 
 
 class LostOnes(View):
@@ -88,7 +87,11 @@ class LostOnes(View):
 
     lost: list[LostView]
     untaken: Annotated[
-        int, Field(description="Steps of alarms that wait while no process sends; 0 while one does")
+        int,
+        Field(
+            description="Steps of alarms that some channel waits for while no process sends; "
+            "0 while one does"
+        ),
     ]
 
 
@@ -100,7 +103,7 @@ class Seen(BaseModel):
     source: Annotated[str, Field(max_length=200)]
     channel: Annotated[str, Field(max_length=40)]
     stop: bool
-    through: Annotated[int, Field(ge=1, le=LARGEST_ID)]
+    last: Annotated[AwareDatetime, Field(description="What was given up until then")]
 
 
 @router.get("", summary="The channels, and how they fare", responses=problems(500, 503))
@@ -141,7 +144,7 @@ def all_lost(history: Kept, request: Request) -> LostOnes:
     configured = request.app.state.attendant is not None
     with history.database.read() as connection:
         found = lost.lost(connection)
-        untaken = lost.steps_untaken(connection) if configured else 0
+        untaken = lost.steps_waiting(connection) if configured else 0
         sending = request.app.state.sending.held(connection, now())
     return LostOnes(
         untaken=0 if sending else untaken,
@@ -154,10 +157,9 @@ def all_lost(history: Kept, request: Request) -> LostOnes:
                 waiting=one.waiting,
                 count=one.count,
                 since=moment(one.since),
-                last=maybe(one.last),
+                last=moment(one.last),
                 problem=one.problem,
                 answer=answer_of(one.problem),
-                through=one.through,
             )
             for one in found
         ],
@@ -179,7 +181,7 @@ def see_lost(history: Kept, request: Request, body: Seen) -> None:
             body.source,
             body.channel,
             stop=body.stop,
-            through=body.through,
+            last=microseconds(body.last),
             who=who(request),
             now=now(),
         )

@@ -5,6 +5,7 @@ are registered with it here, so that one file has all. A channel sends one messa
 raises NotDelivered; it keeps no message.
 """
 
+import hashlib
 import logging
 import re
 import threading
@@ -43,7 +44,9 @@ class Channel(ABC):
     machine: bool
 
     def __init__(self, service: apprise.NotifyBase) -> None:
-        self.id = service.url_id()[:32]
+        # Apprise's own id leaves out to whom a mail goes; the rest of an address has defaults.
+        told = f"{service.url_id()} {service.url(privacy=False).partition('?')[0]}"
+        self.id = hashlib.sha256(told.encode()).hexdigest()[:32]
         self.name = f"{service.service_name} {service.url(privacy=True).partition('?')[0]}"
         self.tags = frozenset(str(tag) for tag in service.tags)
 

@@ -207,11 +207,16 @@ def postpone(connection: Connection, ids: Iterable[int], due: int, now: int, pro
 
 
 def abandon(connection: Connection, known: Collection[str], now: int) -> tuple[int, int]:
-    """Give up what waits for channels that the configuration no longer has; says of how many, and
-    how many of these asked for a stop."""
+    """Give up what waits for channels that the configuration no longer has; says of how many, not
+    counting tests, and how many of these asked for a stop."""
     gone = and_(deliveries.c.state == "waiting", deliveries.c.channel.not_in(known))
-    stops = connection.execute(select(func.count()).where(gone, deliveries.c.stops == 1))
+    counted = (
+        select(func.count(), func.coalesce(func.sum(deliveries.c.stops), 0))
+        .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+        .where(gone, outbox.c.event != TEST)
+    )
+    count, stops = connection.execute(counted).one()
     told = "the configuration no longer has this channel"
-    stopping = int(stops.scalar_one())
     values = {"state": "given_up", "done": now, "failed": now, "problem": told}
-    return connection.execute(update(deliveries).where(gone).values(values)).rowcount, stopping
+    connection.execute(update(deliveries).where(gone).values(values))
+    return int(count), int(stops)

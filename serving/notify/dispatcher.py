@@ -89,14 +89,10 @@ class Dispatcher:
             if self._abandoned and not deliveries.untaken(connection):
                 self._ages.looked(begun)
                 return 0
+        if not self._abandoned:
+            self._abandon()
         with self.database.write() as connection:
             now = self._now()
-            if not self._abandoned:
-                gone, stops = deliveries.abandon(connection, {one.id for one in self.channels}, now)
-                if gone:
-                    log.warning("%s notifications were for channels that are gone", gone)
-                    self.tally.done(GONE, "given_up", gone, stops)
-                self._abandoned = True
             steps = deliveries.untaken(connection)
             for step in steps:
                 self._ages.new(step.id, step.created)
@@ -108,6 +104,17 @@ class Dispatcher:
         if len(steps) < deliveries.TAKEN_AT_ONCE:
             self._ages.looked(begun)
         return len(steps)
+
+    def _abandon(self) -> None:
+        """Give up what the configuration no longer has a channel for; once this is committed, no
+        more of it can come."""
+        with self.database.write() as connection:
+            known = {one.id for one in self.channels}
+            gone, stops = deliveries.abandon(connection, known, self._now())
+        self._abandoned = True
+        if gone:
+            log.warning("%s notifications were for channels that are gone", gone)
+            self.tally.done(GONE, "given_up", gone, stops)
 
     def serve(self, channel: Channel) -> float:
         """Send what is due to one channel; says after how many seconds to look again.

@@ -8,7 +8,7 @@ is told.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, update
 
 from serving.history.tables import IS_LOST, deliveries, outbox
 from serving.notify.message import TEST
@@ -18,8 +18,8 @@ from serving.notify.message import TEST
 class Lost:
     """Notifications about one source to one channel; times are microseconds since 1970.
 
-    `waiting` ones are still tried. `since` is when the first of their steps was, `problem` why the
-    newest, the delivery `through`, did not get there.
+    `waiting` ones are still tried. `since` is when the first of their steps was, `last` the last
+    attempt, `problem` why the newest did not get there.
     """
 
     source: str
@@ -29,9 +29,8 @@ class Lost:
     waiting: bool
     count: int
     since: int
-    last: int | None
+    last: int
     problem: str | None
-    through: int
 
 
 def lost(connection: Connection) -> list[Lost]:
@@ -40,7 +39,7 @@ def lost(connection: Connection) -> list[Lost]:
         deliveries.c.state == "waiting", deliveries.c.stops == 1, deliveries.c.attempts > 0
     )
     found = _grouped(connection, stops, True) + _grouped(connection, text(IS_LOST), False)
-    return sorted(found, key=lambda one: (not one.stop, not one.waiting, -(one.last or 0)))
+    return sorted(found, key=lambda one: (not one.stop, not one.waiting, -one.last))
 
 
 def unseen(connection: Connection) -> dict[bool, int]:
@@ -55,11 +54,12 @@ def unseen(connection: Connection) -> dict[bool, int]:
     return {stop: found.get(stop, 0) for stop in (True, False)}
 
 
-def steps_untaken(connection: Connection) -> int:
-    """How many steps of alarms nobody has sent on yet."""
-    return int(
-        connection.execute(select(func.count()).where(outbox.c.taken.is_(None))).scalar_one()
-    )
+def steps_waiting(connection: Connection) -> int:
+    """How many steps of alarms have not reached every channel that they are for."""
+    waits = select(deliveries.c.outbox_id).where(deliveries.c.state == "waiting")
+    open_ones = or_(outbox.c.taken.is_(None), outbox.c.id.in_(waits))
+    query = select(func.count()).where(outbox.c.event != TEST, open_ones)
+    return int(connection.execute(query).scalar_one())
 
 
 def see(
@@ -68,17 +68,18 @@ def see(
     channel: str,
     *,
     stop: bool,
-    through: int,
+    last: int,
     who: str,
     now: int,
 ) -> int:
-    """Somebody knows of what was given up, up to the delivery `through`; says of how many."""
+    """Somebody knows of what was given up until `last`; says of how many. What was given up later
+    they have not been shown, whichever step was first."""
     steps = select(outbox.c.id).where(outbox.c.source == source)
     which = and_(
         text(IS_LOST),
         deliveries.c.channel == channel,
         deliveries.c.stops == int(stop),
-        deliveries.c.id <= through,
+        deliveries.c.done <= last,
         deliveries.c.outbox_id.in_(steps),
     )
     return connection.execute(
@@ -97,14 +98,14 @@ def _grouped(connection: Connection, which: ColumnElement[bool] | Any, waiting: 
             func.count().label("number"),
             func.min(outbox.c.created).label("since"),
             func.max(c.failed).label("last"),
-            func.max(c.id).label("through"),
+            func.max(c.id).label("newest"),
         )
         .join(outbox, outbox.c.id == c.outbox_id)
         .where(which, outbox.c.event != TEST)
         .group_by(outbox.c.source, c.channel, c.stops)
     )
     rows = connection.execute(query).all()
-    newest = select(c.id, c.problem).where(c.id.in_([row.through for row in rows]))
+    newest = select(c.id, c.problem).where(c.id.in_([row.newest for row in rows]))
     problems = {row.id: row.problem for row in connection.execute(newest)}
     return [
         Lost(
@@ -116,8 +117,7 @@ def _grouped(connection: Connection, which: ColumnElement[bool] | Any, waiting: 
             count=row.number,
             since=row.since,
             last=row.last,
-            problem=problems[row.through],
-            through=row.through,
+            problem=problems[row.newest],
         )
         for row in rows
     ]

@@ -1,6 +1,6 @@
 """What the process that sends counts of notifications, for `figures`."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from serving.metrics.families import LINE_STOPS, NOTIFICATION_FAILURES, NOTIFICATIONS
 from serving.notify.board import Named
@@ -20,7 +20,7 @@ class Tally:
     start, at zero: a counter that appears with its first event has no increase.
     """
 
-    def __init__(self, channels: Iterable[Named]) -> None:
+    def __init__(self, channels: Sequence[Named]) -> None:
         self.names = {one.id: one.name for one in channels} | {GONE: GONE}
         stopping = [one.id for one in channels if LINE_STOP in one.tags] + [GONE]
         self._done = {(one, outcome): 0 for one in self.names for outcome in OUTCOMES}
@@ -50,5 +50,6 @@ class Tally:
     def _told(self, counts: dict[tuple[str, Done], int]) -> Values:
         return [
             ((channel, self.names[channel], outcome), float(count))
-            for (channel, outcome), count in counts.items()
+            # A stop that waited when its channel lost the tag comes in between.
+            for (channel, outcome), count in counts.copy().items()
         ]

@@ -9,7 +9,7 @@ import { showConnection } from "./connection.js";
 import { byId, html, keepFocus } from "./dom.js";
 import { filters, goTo, listAddress, startFilters, turnedTo, turnToNewest } from "./filters.js";
 import { follow } from "./live.js";
-import { around, showPast } from "./past.js";
+import { around, detailsOf, showPast } from "./past.js";
 import { number, page, t } from "./words.js";
 
 const PAGE = 50;
@@ -20,9 +20,10 @@ async function load() {
   const asked = { ...filters(), ...turnedTo() };
   try {
     const [current, past] = await Promise.all([read("api/alarms"), read("api/occurrences", { ...asked, limit: PAGE })]);
+    const happened = await detailsOf(past.occurrences);
     if (JSON.stringify(asked) !== JSON.stringify({ ...filters(), ...turnedTo() })) return; // what is asked for now comes next
     showCurrent(current.alarms);
-    await showPast(past.occurrences, soon);
+    showPast(past.occurrences, happened, soon);
     showAround(past);
     byId("problem").replaceChildren();
   } catch (error) {

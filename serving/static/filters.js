@@ -14,7 +14,7 @@ let typed = null; // the field that is being typed into
 /** The filters that choose something. */
 export function filters() {
   const given = FIELDS.map((name) => [name, form.elements[name].value.trim()]);
-  const times = TIMES.map((name) => [name, form.elements[name].value]).map(([name, value]) => [name, value && entered(value)]);
+  const times = TIMES.map((name) => [name, form.elements[name].value]).map(([name, value]) => [name, timed(value)]);
   return Object.fromEntries([...given, ...times].filter(([, value]) => value !== ""));
 }
 
@@ -86,7 +86,13 @@ function take(wanted = () => true) {
   linkLanguages();
 }
 
+/** A time as the API wants it; a year of five digits, which can be typed, is none. */
+function timed(value) {
+  return Number.isNaN(Date.parse(value)) ? "" : entered(value);
+}
+
 function zoned(text) {
+  if (/^\d{4}-\d\d-\d\d$/.test(text)) return `${text}T00:00Z`;
   return /T.*(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`;
 }
 

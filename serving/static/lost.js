@@ -31,6 +31,7 @@ function all({ lost, untaken }) {
 }
 
 function one_(one) {
+  const key = `${one.channel}-${one.stop}-${one.source}`;
   const since = html("time", { datetime: one.since, title: exactly(Date.parse(one.since)) }, t("lost.since", { time: moment(Date.parse(one.since), true) }));
   const fate = one.waiting ? t("lost.waiting") : t("lost.given_up");
   const count = one.count > 1 ? ` · ${t("lost.count", { count: number(one.count) })}` : "";
@@ -38,9 +39,9 @@ function one_(one) {
     one.stop ? stopSign() : sign("anomaly"),
     html("div", {},
       html("p", {}, html("strong", {}, one.stop ? t("lost.stop") : t("lost.message")), " ",
-        html("a", { href: sourceAddress(one.source), "data-key": `lost-source-${one.through}` }, one.source), ` → ${one.name}`),
+        html("a", { href: sourceAddress(one.source), "data-key": `lost-source-${key}` }, one.source), ` → ${one.name}`),
       html("p", {}, since, count, ` · ${fate} `, answerWords(one))),
-    one.waiting ? null : guarded({ click: () => see(one), "data-key": `lost-${one.through}`, "aria-label": `${t("lost.seen")}: ${one.source}` }, t("lost.seen")));
+    one.waiting ? null : guarded({ click: () => see(one), "data-key": `lost-${key}`, "aria-label": `${t("lost.seen")}: ${one.source}` }, t("lost.seen")));
 }
 
 /** The eight corners of a stop, which no other sign has. */
@@ -49,11 +50,13 @@ function stopSign() {
     svg("path", { d: "M7.5 1h9L23 7.5v9L16.5 23h-9L1 16.5v-9Z" }), svg("path", { d: "M6.5 12h11", class: "stroke" }));
 }
 
-async function see({ source, channel, stop, through }) {
+async function see({ source, channel, stop, last }) {
   try {
-    await act("api/notifications/lost/seen", { source, channel, stop, through });
+    await act("api/notifications/lost/seen", { source, channel, stop, last });
+    shown = ""; // with it goes what an attempt before said
   } catch (error) {
-    place.append(html("p", { class: "note" }, error.message));
+    byId("lost-problem")?.remove();
+    place.append(html("p", { id: "lost-problem", class: "note" }, error.message));
     return;
   }
   await look();

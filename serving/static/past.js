@@ -22,14 +22,18 @@ export function around(source, occurrence) {
   return sourceAddress(source, { start: new Date(began - margin).toISOString(), end: new Date(Math.min(ended + margin, now())).toISOString() });
 }
 
+/** What happened to those of these occurrences that are open, by occurrence. */
+export async function detailsOf(occurrences) {
+  const open = occurrences.map((one) => one.id).filter((id) => opened.has(id));
+  return new Map(await Promise.all(open.map(async (id) => [id, await happened(id)])));
+}
+
 /** Show these occurrences; `changed` is called after something was said of one. What is open stays
- * open, and up to date, where it is still listed. */
-export async function showPast(occurrences, changed) {
+ * open where it is still listed, and is brought up to date by `details`. */
+export function showPast(occurrences, details, changed) {
   const listed = new Set(occurrences.map((one) => one.id));
-  for (const id of [...opened.keys()]) {
-    if (listed.has(id)) opened.set(id, await happened(id));
-    else opened.delete(id);
-  }
+  for (const id of [...opened.keys()].filter((one) => !listed.has(one))) opened.delete(id);
+  for (const [id, detail] of details) if (opened.has(id)) opened.set(id, detail);
   shown = occurrences;
   draw(changed);
 }

@@ -57,8 +57,6 @@ def test_each_scorer_is_measured_on_rows_that_it_applies_to() -> None:
     ]
     costs = table[["single_us", "batch_us", "missing_us", "new_pattern_ms", "bundle_bytes"]]
     assert (costs > 0).all(axis=None)
-    assert (table["batch_us"] < table["single_us"]).all()
-    assert (table["single_us"] < table["missing_us"]).all()
 
 
 def test_a_single_value_has_nothing_missing() -> None:

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 from serving.alarms.export import COLUMNS
 from serving.history import table_file
 from serving.history.export import Rows
-from serving.history.export_parquet import parquet
 from serving.history.occurrences import READ_AT_ONCE
+from serving.history.parquet_file import parquet
 from serving.history.record import MICROSECONDS
 from serving.history.tables import models, trends
 from serving.history.views import Occurrences

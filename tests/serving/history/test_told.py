@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -75,7 +76,8 @@ def lost(client: TestClient) -> LostOnes:
 
 
 def see(client: TestClient, one: Any, **changed: Any) -> int:
-    body = {name: getattr(one, name) for name in ("source", "channel", "stop", "through")}
+    body: dict[str, Any] = {name: getattr(one, name) for name in ("source", "channel", "stop")}
+    body["last"] = one.last.isoformat()
     return client.post("/api/notifications/lost/seen", json=body | changed).status_code
 
 
@@ -128,7 +130,8 @@ def test_what_was_given_up_is_told_of_until_somebody_has_seen_it(alarmed: TestCl
     send()
     stop, told = lost(alarmed).lost
     assert (told.stop, told.name, told.count) == (False, "mail", 1)
-    assert see(alarmed, stop, through=stop.through - 1) == 204  # of what was before it
+    before = (stop.last - timedelta(microseconds=1)).isoformat()
+    assert see(alarmed, stop, last=before) == 204  # it was given up after what somebody was shown
     assert see(alarmed, stop, source="press-02") == 204
     assert see(alarmed, told) == see(alarmed, told) == 204
     assert [one.name for one in lost(alarmed).lost] == ["line"]
@@ -151,7 +154,7 @@ def test_many_lost_notifications_of_a_source_to_a_channel_are_one_line(
     send()
     (one,) = lost(alarmed).lost
     assert one.count == 2
-    assert one.last is not None and one.since < one.last
+    assert one.since < one.last
     assert one.answer in ("old", "failing")
 
 
@@ -161,6 +164,11 @@ def test_steps_that_wait_while_no_process_sends_are_told_of(
     assert lost(alarmed).untaken == 0  # nothing is to be sent: no channels are set up
     monkeypatch.setattr(alarmed.app.state, "attendant", object())  # type: ignore[attr-defined]
     assert lost(alarmed).untaken == 1
+    mail = Noted()
+    mail.failures = 100
+    sender(alarmed, mail)()  # and then the process ends
+    assert occurrence(alarmed).untaken == 0
+    assert lost(alarmed).untaken == 1  # its message has still not arrived
     lease = Lease(settled(alarmed).database, LEASE, 15)
     assert lease.take(round(time.time() * 1e6))
     assert lost(alarmed).untaken == 0
@@ -173,14 +181,17 @@ def test_who_may_only_look_cannot_say_that_it_was_seen(
     record, key = make_key("wall", ["score"])
     keys.add(record)
     app = make_app(press_line.folder, database_url=address, keys_file=keys.path)
-    body = {"source": SOURCE, "channel": "line", "stop": True, "through": 1}
+    body = {"source": SOURCE, "channel": "line", "stop": True, "last": "2026-11-29T00:00:00Z"}
     with TestClient(app, headers={"X-API-Key": key}) as client:
         assert client.get("/api/notifications/lost").status_code == 200
         assert client.post("/api/notifications/lost/seen", json=body).status_code == 403
 
 
-def test_a_lost_stop_outlives_want_of_room_until_somebody_has_seen_it(
-    alarmed: TestClient,
+@pytest.mark.parametrize(
+    ("days", "gigabytes"), [(0, 1e-9), (1, 0)], ids=["want of room", "its time"]
+)
+def test_a_lost_stop_outlives_all_but_that_somebody_has_seen_it(
+    alarmed: TestClient, days: float, gigabytes: float
 ) -> None:
     line, passes = Noted("line", "line_stop", machine=True), Time()
     line.failures = 100
@@ -189,10 +200,13 @@ def test_a_lost_stop_outlives_want_of_room_until_somebody_has_seen_it(
     passes.later += 61
     send()
     database = settled(alarmed).database
-    no_room = Retention(rows_days=0, trends_days=0, gigabytes=1e-9)
-    no_room.tidy(database, round(time.time() * 1e6))
+
+    def tidy() -> None:
+        retention = Retention(rows_days=0, trends_days=days, gigabytes=gigabytes)
+        retention.tidy(database, round((time.time() + 2 * 86_400) * 1e6))
+
+    tidy()
     (stop,) = lost(alarmed).lost
     assert see(alarmed, stop) == 204
-    no_room = Retention(rows_days=0, trends_days=0, gigabytes=1e-9)
-    no_room.tidy(database, round(time.time() * 1e6))
+    tidy()
     assert count(database, outbox) == 0

@@ -77,6 +77,26 @@ def test_a_database_that_is_lost_while_no_row_comes_is_told(
             history.close()
 
 
+def test_upkeep_that_has_to_wait_for_others_says_nothing_of_rows(
+    press_line: Bundle, make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.history.service.UPKEEP_SECONDS", 0.05)
+    app = make_app(press_line.folder, database_url=f"sqlite:///{tmp_path}/history.db")
+    history, rounds = app.state.history, []
+
+    def once(now: int) -> None:
+        rounds.append((now, history.writer.problem))
+        raise HistoryUnavailable("the database is locked")
+
+    monkeypatch.setattr(history.upkeep, "once", once)
+    history.start()
+    try:
+        wait_until(lambda: len(rounds) > 2, 30)
+    finally:
+        history.close()
+    assert [problem for _, problem in rounds if problem is not None] == []
+
+
 @pytest.mark.parametrize("waiting", [False, True])
 def test_records_that_wait_find_out_themselves_whether_the_database_is_back(
     press_line: Bundle, make_app: MakeApp, tmp_path: Path, waiting: bool

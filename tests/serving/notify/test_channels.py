@@ -86,6 +86,15 @@ def test_what_apprise_cannot_read_is_an_error_and_not_silence(
     assert "password" not in str(error.value)
 
 
+def test_two_people_are_told_through_one_account(read: Read) -> None:
+    account = "mailto://kizashi:password@mail.plant.example?to="
+    lines = f"maintenance={account}a@plant.example", f"quality={account}b@plant.example"
+    first, second = read(*lines)
+    assert first.id != second.id and first.name != second.name
+    again, _ = read(*lines)
+    assert again.id == first.id
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no file is"):
         read_channels(tmp_path / "none.yml")

@@ -1,14 +1,18 @@
 """What /metrics says of notifications, from what the process that sends leaves."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from serving.attendant import Attendant
+from serving.errors import HistoryUnavailable
 from serving.history.database import Database
-from serving.notify import figures
+from serving.notify import deliveries, figures
 from serving.notify.tally import GONE
 from serving.settings import Settings
 from tests.serving.notify.conftest import NOW, payload, put
@@ -64,6 +68,31 @@ def test_what_is_summed_up_and_what_was_for_channels_that_are_gone_is_counted_to
     assert values(told, "notifications_total", channel="mail", outcome="summed") == 3
     assert values(told, "notifications_total", channel=GONE, outcome="given_up") == 1
     assert values(told, "line_stops_total", channel=GONE, outcome="given_up") == 1
+
+
+def test_what_was_for_a_channel_that_is_gone_is_given_up_at_the_next_try_where_one_is_undone(
+    database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(database, payload(0), payload(1, event="test", tag="maintenance", alarm_id=0))
+    dispatcher(database, clock, Noted("old")).route()
+    sending, write = dispatcher(database, clock, Noted()), database.write
+
+    @contextmanager
+    def undone() -> Iterator[Connection]:
+        with write() as connection:
+            yield connection
+            raise HistoryUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", undone)
+        with pytest.raises(HistoryUnavailable):
+            sending.route()
+    assert values(sending.tally.counters(), "notifications_total", channel=GONE) == 0
+    sending.route()
+    told = sending.tally.counters()
+    assert values(told, "notifications_total", channel=GONE, outcome="given_up") == 1
+    with database.read() as connection:
+        assert deliveries.waiting_steps(connection) == set()
 
 
 def test_how_many_wait_and_how_long_the_oldest_has_goes_by_no_time_of_day(

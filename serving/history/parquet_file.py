@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from serving.history.table_file import Table
+from serving.history.table import Table
 
 KINDS = {"text": pa.string(), "whole": pa.int64(), "real": pa.float64()}
 
