@@ -1,7 +1,9 @@
 """The database of the history: SQLite in WAL, or PostgreSQL; the same tables in both."""
 
 import logging
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -173,8 +175,8 @@ class Database:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where this module says so
+    _log_ahead(connection)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",  # a commit survives the machine, not only the process
         "foreign_keys=ON",
         "cache_size=-8000",
@@ -182,6 +184,21 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "journal_size_limit=67108864",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _log_ahead(connection: Any) -> None:
+    """Have the file written ahead. It is turned to that once, alone: processes that start together
+    each find it locked by another, and SQLite does not wait for that by itself."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def insert_rows(

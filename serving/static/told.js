@@ -43,7 +43,7 @@ function fill(place, id) {
   const toggle = (event) => opened[event.currentTarget.open ? "add" : "delete"](id);
   keepFocus(place, () => place.replaceChildren(told.deliveries.length === 0 ? html("p", {}, ...summary(told)) : html("details",
     { open: opened.has(id) ? "" : null, toggle },
-    html("summary", { "data-key": `told-${id}` }, ...summary(told)),
+    html("summary", { "data-key": `told:${id}` }, ...summary(told)),
     toldList(told.deliveries))));
 }
 

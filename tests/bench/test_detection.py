@@ -98,13 +98,13 @@ def test_what_is_there_is_kept_and_what_is_missing_is_added(ran: Ran) -> None:
 def test_other_measurements_share_the_fit_and_have_files_of_their_own(ran: Ran) -> None:
     before = ran.csv.read_bytes()
     document = ran.folder / "README.md"
-    document.write_text("a\n<!-- bench.detection -->\nold\n<!-- /bench.detection -->\nb\n")
+    document.write_text("a\n<!-- bench.detection -->\nanother run\n<!-- /bench.detection -->\nb\n")
     measure = "measure=[ranking,contributions,contamination,missing]"
     finished = ran.again(measure, f"readme.en={document}")
     assert finished.returncode == 0, finished.stderr
     assert ran.csv.read_bytes() == before
     text = document.read_text()
-    assert text.startswith("a\n") and text.endswith("-->\nb\n") and "old" not in text
+    assert text.startswith("a\n") and text.endswith("-->\nb\n") and "another run" not in text
     assert "`tables`: 2 cases, 2 seeds." in text and "| t2_ledoit_wolf | " in text
     assert "make bench-detection DATA=FOLDER OPTIONS=" in text and str(ran.folder) not in text
     tables = {

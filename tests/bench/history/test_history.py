@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
+from bench.brief import quoted
 from bench.history.__main__ import MEASUREMENTS, bench_of
+from bench.history.summary import brief, summary
 from bench.serving.records import read
 from kizashi.errors import ConfigurationError
 from pipelines.command import CONF
@@ -129,3 +131,17 @@ def test_a_wrong_setting_is_refused_before_anything_is_trained(
         with pytest.raises(ConfigurationError, match=sentence):
             bench_of(config)
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "README.md"), ("ja", "README.ja.md")])
+def test_the_readme_quotes_the_recorded_results(language: str, name: str) -> None:
+    recorded = read(ROOT / "bench" / "results" / "history.csv")
+    text = brief(recorded, "bench/results/history.md", language)
+    assert quoted(ROOT / name, "bench.history") == text
+    document = (ROOT / "bench" / "results" / "history.md").read_text(encoding="utf-8")
+    assert document == summary(recorded)
+
+
+def test_no_answered_anomaly_is_lost_in_the_record() -> None:
+    recorded = read(ROOT / "bench" / "results" / "history.csv")
+    assert recorded.loc[recorded["figure"] == "anomalies_lost", "value"].tolist() == [0.0] * 4

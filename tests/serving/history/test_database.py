@@ -1,5 +1,7 @@
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -65,6 +67,20 @@ def test_processes_that_start_together_make_the_tables_once(
 
     with ThreadPoolExecutor(6) as threads:
         assert list(threads.map(use, databases)) == [0] * 6
+
+
+def test_a_new_file_that_another_process_holds_is_waited_for(
+    tmp_path: Path, open_database: Callable[[str], Database]
+) -> None:
+    other = sqlite3.connect(tmp_path / "history.db", check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    done = threading.Timer(0.3, other.rollback)
+    done.start()
+    try:
+        assert count(open_database(f"sqlite:///{tmp_path}/history.db"), outbox) == 0
+    finally:
+        done.join()
+        other.close()
 
 
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006"])

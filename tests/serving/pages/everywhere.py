@@ -18,7 +18,7 @@ from tests.serving.pages.service import application, running
 
 PAGES = {
     "overview": ("", ".tile"),
-    "alarms": ("alarms", "#past tr, #past-none:not([hidden])"),
+    "alarms": ("alarms", "#past tr, #past-none:not([hidden]), #past-never:not([hidden])"),
     "source": ("sources/press-1", "#chart .main-svg"),
     "unknown source": ("sources/press-77", ".waiting"),
     "threshold": ("threshold", "#meaning tbody tr"),
