@@ -98,8 +98,8 @@ class Bench:
         with self.served.serving(PEERS[OURS], settings=given) as server:
             yield server
 
-    def requests(self, server: Server, count: int = 512) -> list[str]:
-        """Rows of all sources in turn."""
+    def requests(self, server: Server, count: int = 512, *, anomalies: bool = False) -> list[str]:
+        """Rows of all sources in turn; with `anomalies` every hundredth is one."""
         return [
             request(
                 server.peer,

@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 
 def _sustained(bench: Bench, server: Server, store: Store) -> dict[str, float]:
-    settings, requests = bench.settings, bench.requests(server)
+    settings, requests = bench.settings, bench.requests(server, anomalies=True)
     warm = server.load(requests, WARM_UP_SECONDS, settings.connections)
     before = settled(server, warm["requests"] - warm["failures"])
     cpu, of_database = sum(server.cpu().values()), _database_cpu(store)

@@ -24,7 +24,6 @@ from bench.serving.server import ONE_THREAD, NotServing, Server
 MEASURE = "batches"
 PATH = "/anomaly/batch"
 MEMORY, PARSER = "in_memory", "parser"
-READERS = "pyarrow of CSV, Arrow and Parquet, msgspec of JSON"
 NO_LIMIT = {"KIZASHI_MAX_BODY_BYTES": str(2**40), "KIZASHI_MAX_STREAM_BYTES": str(2**40)}
 
 
@@ -39,7 +38,6 @@ def measure(bench: Bench) -> Iterator[Figure]:
         (folder / name).write_bytes(body)
     try:
         python = bench.environments.python_of("arrow")
-        yield Figure(MEASURE, PARSER, "readers", note=READERS)
         with bench.serving(PEERS[OURS], python=python, settings=NO_LIMIT) as server:
             for name, one in FORMATS.items():  # what a first request loads does not count
                 list(posted(server, name, one.whole(rows_NF[:10], bench.names), 10, 0))

@@ -68,10 +68,11 @@ class Bench:
         with Server(peer, place, cores or Cores.split()) as server:
             yield server
 
-    def requests(self, server: Server, count: int = 512) -> list[str]:
-        """The first rows as requests; every hundredth is an anomaly, as a line has some."""
+    def requests(self, server: Server, count: int = 512, *, anomalies: bool = False) -> list[str]:
+        """The first rows as requests; with `anomalies` every hundredth is one."""
         rows_NF = self.rows_NF[:count].copy()
-        rows_NF[EVERY - 1 :: EVERY] += FAR
+        if anomalies:
+            rows_NF[EVERY - 1 :: EVERY] += FAR
         return [
             request(server.peer, server.place, server.peer.body(row, self.names))
             for row in rows_NF.tolist()

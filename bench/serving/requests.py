@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from bench.serving.bench import EVERY, Bench, said
+from bench.serving.bench import Bench, said
 from bench.serving.peers import OURS
 from bench.serving.records import Figure, failed, figures
 from bench.serving.server import Server
@@ -51,7 +51,6 @@ def measure(bench: Bench) -> Iterator[Figure]:
             yield Figure(MEASURE, name, "versions", note=versions(server))
             if name == OURS:
                 yield from switched_on(bench, server)
-                yield Figure(MEASURE, name, "anomalous_share", 1 / EVERY)
         for turn in range(1, settings.rounds + 1):
             for name, server in servers.items():
                 requests = bench.requests(server)

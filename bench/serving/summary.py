@@ -17,15 +17,14 @@ from bench.serving.peers import OURS, PEERS
 from bench.serving.records import note_of, of
 from bench.tables import markdown, number
 
+READERS = "pyarrow of CSV, Arrow and Parquet, msgspec of JSON"
 ABOUT_REQUESTS = (
-    "CPU: user and system time of all processes of a server, for each request: the least of the "
-    "rounds, which other work on the machine hardly moves, and the median. The other figures are "
+    "Each request has an id of its own. CPU: user and system time of all processes of a server, "
+    "for each request: the least of the rounds, which other work on the machine hardly moves, and "
+    "the median. The other figures are "
     "medians; requests a second and latency suffer from whatever else runs. Memory after load: "
     "resident in the largest process / of all, shared pages once. Start: once, with one core."
 )
-ABOUT_ANOMALIES = "Each request has an id of its own, and every hundredth row is an anomaly. "
-READERS_BEFORE = "Python's csv, msgspec, pyarrow"
-"""In results that do not say which parsers were measured."""
 
 
 def summary(table: pd.DataFrame) -> str:
@@ -49,7 +48,7 @@ def _requests(table: pd.DataFrame) -> str:
     return _section(
         "## One row a request",
         request_table(table, "en", whole=True),
-        (ABOUT_ANOMALIES if of(table, "requests", "anomalous_share") else "") + ABOUT_REQUESTS,
+        ABOUT_REQUESTS,
         switched_on(table, "en"),
         "\n".join(whats),
         left_out(table, "requests"),
@@ -93,10 +92,9 @@ def _batches(table: pd.DataFrame) -> str:
         "of parser and detector",
         "rows a second by the clock",
     ]
-    readers = note_of(table, "batches", "readers").get("parser", READERS_BEFORE)
     note = (
         f"The detector alone judges {number(memory, 0)} rows a CPU second on arrays in memory. "
-        f"Parsers: {readers}, each into one array. The best round of each."
+        f"Parsers: {READERS}, each into one array. The best round of each."
     )
     lost = left_out(table, "batches")
     return _section("## Many rows in one request", markdown(titles, rows), note, lost)

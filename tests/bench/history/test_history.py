@@ -73,8 +73,13 @@ def test_all_that_is_answered_is_written_or_counted(ran: Ran) -> None:
 
 def test_the_history_is_measured_beside_none(ran: Ran) -> None:
     cpu = ran.figure("added", "cpu_us")["sqlite"]
-    assert cpu[["with", "without"]].min() > 0
-    assert cpu["difference"] == pytest.approx(cpu["with"] - cpu["without"], rel=0.01, abs=0.01)
+    assert len(cpu) == 6
+    for kind in ("", "_anomalies"):
+        kept, unkept, difference = (
+            cpu[f"{one}{kind}"] for one in ("with", "without", "difference")
+        )
+        assert min(kept, unkept) > 0
+        assert difference == pytest.approx(kept - unkept, rel=0.01, abs=0.01)
 
 
 def test_no_answered_anomaly_is_lost_in_any_fault(ran: Ran) -> None:
