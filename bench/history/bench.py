@@ -98,7 +98,7 @@ class Bench:
         with self.served.serving(PEERS[OURS], settings=given) as server:
             yield server
 
-    def requests(self, server: Server, count: int = 512, *, anomalies: bool = False) -> list[str]:
+    def requests(self, server: Server, *, anomalies: bool = False) -> list[str]:
         """Rows of all sources in turn; with `anomalies` every hundredth is one."""
         return [
             request(
@@ -106,7 +106,7 @@ class Bench:
                 server.place,
                 json.dumps({"values": row, "source": f"press-{number % self.settings.sources:02}"}),
             )
-            for number, row in enumerate(self.served.rows_NF[:count].tolist())
+            for number, row in enumerate(self.served.rows(anomalies=anomalies))
         ]
 
 

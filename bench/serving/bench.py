@@ -17,6 +17,7 @@ from kizashi.runtime.bundle import Bundle
 
 FloatArray = npt.NDArray[np.float64]
 MOST_LONG_ROUNDS = 3
+SENT = 512
 EVERY, FAR = 100, 10.0
 """Every so many requests one row lies so far from the normal ones, in the sensors' unit, which span
 about two: an anomaly, which the service commits before it answers."""
@@ -68,14 +69,19 @@ class Bench:
         with Server(peer, place, cores or Cores.split()) as server:
             yield server
 
-    def requests(self, server: Server, count: int = 512, *, anomalies: bool = False) -> list[str]:
-        """The first rows as requests; with `anomalies` every hundredth is one."""
-        rows_NF = self.rows_NF[:count].copy()
+    def rows(self, *, anomalies: bool = False) -> list[list[float]]:
+        """The rows to send in turn; with `anomalies` every hundredth is one."""
+        rows_NF = self.rows_NF[:SENT].copy()
         if anomalies:
             rows_NF[EVERY - 1 :: EVERY] += FAR
+        rows: list[list[float]] = rows_NF.tolist()
+        return rows
+
+    def requests(self, server: Server) -> list[str]:
+        """The rows as requests."""
         return [
             request(server.peer, server.place, server.peer.body(row, self.names))
-            for row in rows_NF.tolist()
+            for row in self.rows()
         ]
 
     def require_right(self, server: Server) -> None:
