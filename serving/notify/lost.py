@@ -79,7 +79,7 @@ def see(
         text(IS_LOST),
         deliveries.c.channel == channel,
         deliveries.c.stops == int(stop),
-        deliveries.c.done <= last,
+        deliveries.c.failed <= last,
         deliveries.c.outbox_id.in_(steps),
     )
     return connection.execute(

@@ -49,7 +49,8 @@ function fill(place, id) {
 
 function summary({ deliveries, untaken }) {
   const count = (...states) => deliveries.filter(({ state }) => states.includes(state)).length;
-  if (deliveries.length === 0) return [t(!page.notifies ? "told.no_channels" : untaken ? "told.underway" : "told.nobody")];
+  if (deliveries.length === 0 && !page.notifies) return [t("told.no_channels")];
+  if (deliveries.length === 0) return [untaken ? t("told.underway") : t("told.nobody")];
   const parts = [t("told.arrived", { count: number(count("sent", "summed")), of: number(deliveries.length) })];
   for (const state of ["waiting", "given_up", "unsent"]) {
     if (count(state)) parts.push(t(`told.count.${state}`, { count: number(count(state)) }));

@@ -255,7 +255,7 @@ function spanNames(trail, start, end, colour, top, size, room) {
     taken.push(from);
     return [{
       xref: "x", x: at, xanchor: leftwards ? "right" : "left", yref: "paper", y: top, yanchor: "top", showarrow: false,
-      text: `▲ ${plain(kindWord(span.kind))}`, font: { size: size.small, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.92,
+      text: `▲ ${plain(kindWord(span.kind))}`, font: { size: size.small, color: span.kind === "anomaly" ? colour.anomaly : colour.warn }, bgcolor: colour.panel, opacity: 0.97,
     }];
   });
 }
@@ -276,7 +276,7 @@ function noteNames(trail, start, end, colour, small) {
     const text = note.text.length > 24 ? `${note.text.slice(0, 23)}…` : note.text;
     return [{
       xref: "x", x: at, xanchor: at - start > 0.7 * (end - start) ? "right" : "left", yref: "y domain", y: 0.82 - 0.13 * (index % 4), yanchor: "bottom", showarrow: false,
-      text: `✎ ${plain(text)}`, font: { size: small, color: colour.accent }, bgcolor: colour.panel, opacity: 0.92,
+      text: `✎ ${plain(text)}`, font: { size: small, color: colour.accent }, bgcolor: colour.panel, opacity: 0.97,
     }];
   });
 }
