@@ -43,6 +43,20 @@ class Gateway:
             self._next += timedelta(seconds=1)
         connection.close()
 
+    def wait_until_known(self) -> None:
+        """Until the history has heard of the machine: rows are written within half a second."""
+        deadline = time.monotonic() + 20
+        while self._source not in self._told():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def _told(self) -> str:
+        connection = http.client.HTTPConnection(self._place)
+        connection.request("GET", "/api/sources")
+        told = connection.getresponse().read().decode()
+        connection.close()
+        return told
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -94,7 +108,9 @@ def test_a_page_that_was_watched_is_no_larger_than_one_that_was_opened_now(
 
 
 def test_hours_of_rows_do_not_let_the_page_grow(service: str, open_page: OpenPage) -> None:
-    Gateway(service, "press-5", datetime.now(UTC) - timedelta(seconds=2)).send(2)
+    gateway = Gateway(service, "press-5", datetime.now(UTC) - timedelta(seconds=2))
+    gateway.send(2)
+    gateway.wait_until_known()
     due: list[str] = []
 
     def answer(route: Route) -> None:
