@@ -14,8 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 
-State = Literal[
-    "normal",
+Active = Literal[
     "unacknowledged",
     "acknowledged",
     "returned_unacknowledged",
@@ -23,6 +22,7 @@ State = Literal[
     "suppressed",
     "out_of_service",
 ]
+State = Literal["normal", Active]
 HIDDEN: Final = frozenset({"shelved", "suppressed", "out_of_service"})
 NEEDS_ACKNOWLEDGEMENT: Final = frozenset({"unacknowledged", "returned_unacknowledged"})
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import ColumnElement, Connection, Select, case, literal, select, tuple_
 
+from serving.alarms.machine import Active
 from serving.alarms.rules import Kind, Priority
 from serving.errors import NotFound
 from serving.history.database import Database
@@ -20,15 +21,7 @@ from serving.history.views import Occurrence, microseconds, occurrence_of
 PLACE = r"^[0-9]{1,18}\.[0-9]{1,18}$"
 READ_AT_ONCE = 1000
 
-Listed = Literal[
-    "unacknowledged",
-    "acknowledged",
-    "returned_unacknowledged",
-    "shelved",
-    "suppressed",
-    "out_of_service",
-    "ended",
-]
+Listed = Literal[Active, "ended"]
 """What an occurrence can be: as its alarm, for as long as that is about it, or `ended`."""
 
 _about_it = (alarms.c.occurrence_id == occurrences.c.id) & (

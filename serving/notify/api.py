@@ -112,10 +112,10 @@ def notifications(history: Kept, request: Request) -> Notifications:
     attendant: Companion | None = request.app.state.attendant
     with history.database.read() as connection:
         sending = request.app.state.sending.held(connection, now())
-        found = board.board(connection, sending=sending)
+        found = board.board(connection)
     return Notifications(
         configured=attendant is not None,
-        sending=found.sending,
+        sending=sending,
         dry_run=found.dry_run,
         problem=None if attendant is None else attendant.problem,
         channels=[

@@ -43,10 +43,8 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """`sending`: whether a process has the lease, and so sends; `dry_run`: whether it only says
-    what it would send."""
+    """`dry_run`: whether the process that sends only says what it would send."""
 
-    sending: bool
     dry_run: bool
     channels: tuple[Told, ...]
 
@@ -89,11 +87,10 @@ def publish(connection: Connection, known: Iterable[Named], dry_run: bool) -> No
     connection.execute(insert(channels), rows)
 
 
-def board(connection: Connection, *, sending: bool) -> Board:
+def board(connection: Connection) -> Board:
     """The channels of the configuration, in its order."""
     found = connection.execute(select(channels).order_by(channels.c.place)).all()
     return Board(
-        sending=sending,
         dry_run=any(row.dry_run for row in found),
         channels=tuple(_told(connection, row) for row in found),
     )
@@ -102,7 +99,7 @@ def board(connection: Connection, *, sending: bool) -> Board:
 def order_test(connection: Connection, tag: str, who: str, now: int) -> int:
     """Have a test sent to the channels of a tag; the number of the order. Raises NotFound for a tag
     that no channel has, and Conflict while a test of it is on its way."""
-    tags = board(connection, sending=True).tags
+    tags = board(connection).tags
     if tag not in tags:
         raise NotFound(f"no channel has the tag '{tag}'; there are {', '.join(tags) or 'none'}")
     since = now - round(TEST_LASTS_SECONDS * MICROSECONDS)

@@ -24,7 +24,7 @@ def shown(database: Database, *channels: Noted, dry_run: bool = False) -> None:
 
 def look(database: Database) -> Board:
     with database.read() as connection:
-        return board.board(connection, sending=True)
+        return board.board(connection)
 
 
 def order(database: Database, tag: str, now: int = NOW) -> int:
