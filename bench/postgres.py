@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kizashi.errors import KizashiError
@@ -72,7 +72,8 @@ class Postgres:
         first = self.process
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
         for pid in (first, *map(int, children)):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # a connection has ended since
+                os.kill(pid, number)
 
     def new_database(self) -> str:
         """The address of a database that nobody has used."""

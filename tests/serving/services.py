@@ -26,6 +26,7 @@ from uvicorn.server import ServerState
 from serving.http.connections import COUNTS, Connection
 from serving.settings import variable
 from serving.verdicts.fast_road import ROAD
+from tests.linux import children, command_line
 
 START_SECONDS = 60.0
 DATE = b"Sat, 31 Jan 2026 08:00:00 GMT"
@@ -70,19 +71,7 @@ class Running(NamedTuple):
 
     def workers(self) -> list[int]:
         """The processes that answer, as Linux shows them: those that the first one spawned."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [
-            pid
-            for pid in map(int, children.read_text().split())
-            if b"spawn_main" in _command_line(pid)
-        ]
-
-
-def _command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:  # it has ended since
-        return b""
+        return [pid for pid in children(self.process.pid) if b"spawn_main" in command_line(pid)]
 
 
 def samples(text: str) -> Samples:

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import io
-import os
 import resource
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from serving.formats.rows import BLOCK_BYTES, LONGEST_ROW
 from serving.http.spool import MEMORY_BYTES
 from serving.settings import Settings
 from tests.bundles import NORMAL_ROW, press_line_bundle, press_line_rows
+from tests.linux import open_files
 from tests.serving.formats.bodies import (
     ARROW,
     CSV,
@@ -149,11 +149,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(app: FastAPI) -> None:
 
 def spools() -> int:
     """How many files without a name this process holds."""
-    return sum("(deleted)" in str(one.readlink()) for one in _open_files())
-
-
-def _open_files() -> list[Path]:
-    return [one for one in Path("/proc/self/fd").iterdir() if os.path.lexists(one)]
+    return sum("(deleted)" in one for one in open_files())
 
 
 @pytest.fixture

@@ -5,11 +5,13 @@ import os
 import resource
 import signal
 import threading
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 
 from kizashi.runtime.bundle import Bundle
 from tests.bundles import NORMAL_ROW, press_line_bundle
+from tests.linux import open_files
 from tests.serving.services import Running, keep_alive, running, wait_until
 
 BODY = json.dumps({"values": NORMAL_ROW})
@@ -32,19 +34,18 @@ def worker_of(connection: HTTPConnection, service: Running) -> int:
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     (inode,) = (row[9] for row in rows if (row[1][8:], row[2][8:]) == ends)
     for pid in service.workers():
-        for file in Path(f"/proc/{pid}/fd").iterdir():
-            if str(file.readlink()) == f"socket:[{inode}]":
-                return pid
+        if f"socket:[{inode}]" in open_files(pid):
+            return pid
     raise AssertionError("no worker holds it")
 
 
 def test_a_killed_worker_takes_no_connection_of_the_others_along(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    with running(bundle.folder, tmp_path, workers=2) as service:
+    with running(bundle.folder, tmp_path, workers=2) as service, ExitStack() as closed:
         connections: dict[int, list[HTTPConnection]] = {pid: [] for pid in service.workers()}
         for _ in range(200):
-            connection = keep_alive(service)
+            connection = closed.enter_context(closing(keep_alive(service)))
             score(connection)
             connections[worker_of(connection, service)].append(connection)
             if all(len(held) >= 2 for held in connections.values()):
@@ -76,9 +77,6 @@ def test_a_killed_worker_takes_no_connection_of_the_others_along(
         for thread in threads:
             thread.join()
         assert failures == []
-        for held in connections.values():
-            for connection in held:
-                connection.close()
 
 
 def held(service: Running) -> str:
