@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 
 from kizashi.errors import DataError
 from kizashi.runtime.thresholds import (
@@ -15,7 +15,7 @@ from kizashi.runtime.thresholds import (
     Threshold,
 )
 from kizashi.runtime.thresholds.dependence import independent_rows
-from kizashi.runtime.thresholds.predictive import PredictiveTail
+from kizashi.runtime.thresholds.sparse import SparseTail, lower_gamma_quantile
 from tests.scores import FloatArray, dependent
 
 BLOCKS = 8
@@ -48,6 +48,24 @@ def test_over_many_calibrations_stationary_rows_keep_the_rate(
     assert 0.4 * alpha < rate < 1.1 * alpha
 
 
+@pytest.mark.parametrize(
+    ("follows", "rows", "alpha"), [(0.0, 400, 0.05), (0.5, 400, 0.05), (0.9, 400, 0.05),
+                                   (0.9, 400, 0.01), (0.5, 1600, 0.01)]
+)  # fmt: skip
+def test_with_a_confidence_stationary_rows_keep_the_rate_that_often(
+    follows: float, rows: int, alpha: float
+) -> None:
+    rng = np.random.default_rng(7)
+    series = [cross_fitted(skewed(rows, follows, rng)) for _ in range(200)]
+
+    def how_often(confidence: float | None) -> float:
+        fits = [BlocksThreshold(alpha, confidence=confidence).fit(one) for one in series]
+        return float(np.mean([kept(fit) <= alpha for fit in fits]))
+
+    assert how_often(0.9) >= 0.85  # 0.86 to 0.99; what slow rows are worth is overstated somewhat
+    assert how_often(None) < how_often(0.9)
+
+
 def test_few_independent_rows_name_the_tail_that_stands_in_and_what_they_are_worth() -> None:
     scores = skewed(400, 0.9, np.random.default_rng(1))
     threshold = BlocksThreshold(0.01).fit(cross_fitted(scores))
@@ -60,6 +78,36 @@ def test_few_independent_rows_name_the_tail_that_stands_in_and_what_they_are_wor
     )
     assert threshold.guarantee.startswith("none: Pareto tail, predictive, with a margin")
     assert threshold.value > BlocksThreshold(0.05).fit(cross_fitted(scores)).value
+
+
+def test_a_confidence_is_said_and_raises_the_limit_of_the_tail() -> None:
+    scores = cross_fitted(skewed(400, 0.9, np.random.default_rng(1)))
+    without, low, high = (
+        BlocksThreshold(0.01, confidence=confidence).fit(scores) for confidence in (None, 0.8, 0.99)
+    )
+    assert without.value < low.value < high.value
+    assert low.guarantee.startswith(
+        "none: Pareto tail, upper limit with 80% confidence, with a margin for its estimate"
+    )
+    assert "1.0000% with 99% confidence needs at least 459 independent" in high.warning
+    assert high.details["confidence"] == 0.99 and "confidence" not in without.details
+
+
+def test_a_confidence_asks_for_a_higher_one_of_enough_scores() -> None:
+    scores = skewed(1600, 0.5, np.random.default_rng(2))
+    without = BlocksThreshold(0.05).fit(cross_fitted(scores))
+    threshold = BlocksThreshold(0.05, confidence=0.95).fit(cross_fitted(scores))
+    assert threshold.value in scores and threshold.value > without.value
+    assert threshold.warning == ""
+    assert threshold.guarantee.startswith(
+        "none: at most 5.0000% of normal rows with 95% confidence, from 1600"
+    )
+
+
+@pytest.mark.parametrize("shape", [1.0, 1.7, 6.0, 300.0])
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.001])
+def test_the_quantiles_of_gamma_laws_are_those_of_scipy(share: float, shape: float) -> None:
+    assert lower_gamma_quantile(share, shape) == pytest.approx(gamma.ppf(share, shape), rel=1e-9)
 
 
 def test_with_enough_of_them_the_threshold_is_one_of_the_scores_and_nothing_is_promised() -> None:
@@ -83,7 +131,7 @@ def test_what_differs_between_blocks_does_not_count_as_dependence() -> None:
 
 def test_known_from_many_exceedances_the_tail_gives_the_plain_quantile_and_from_few_more() -> None:
     ordered = np.sort(np.exp(np.random.default_rng(4).exponential(0.3, 4000)))
-    far, near = PredictiveTail(ordered, 1e9), PredictiveTail(ordered, 40)
+    far, near = SparseTail(ordered, 1e9), SparseTail(ordered, 40)
     assert math.log(far.quantile(0.001)) == pytest.approx(0.3 * math.log(1000), rel=0.05)
     assert near.quantile(0.001) > 1.1 * far.quantile(0.001)
     assert far.quantile(0.5) == pytest.approx(np.quantile(ordered, 0.8), rel=0.01)

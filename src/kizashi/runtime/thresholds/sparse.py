@@ -10,10 +10,10 @@ from kizashi.runtime.calibration import conformal_rank
 
 FloatArray = npt.NDArray[np.float64]
 
-PARETO_TAIL = "Pareto tail, predictive"
-EXPONENTIAL_TAIL = "exponential tail, predictive"
 TAIL = 0.2
 """Share of the scores that the tail is fitted to."""
+TERMS = 1000
+"""Of a series that needs a few times the root of the degrees of freedom that it is for."""
 LARGEST_LOGARITHM = 690.0
 """Keeps the threshold a number where the tail says nothing any more."""
 
@@ -28,19 +28,24 @@ def rank_value(ordered: FloatArray, alpha: float, independent: float) -> float:
     return float(ordered[rank - 1])
 
 
-class PredictiveTail:
+class SparseTail:
     """The tail of scores as Pareto, that is the tail of their logarithms as exponential (Hill, Ann.
     Stat. 3, 1975), above the share TAIL, known from m = TAIL n independent exceedances.
 
     A new score passes u + m b ((TAIL / alpha)^(1 / m) - 1), in logarithms, with probability alpha
     over both the new row and the estimate of the mean excess b: the law of an exponential value
-    over an independent mean of m others is Lomax's. For m to infinity it is the plain quantile u +
-    b ln(TAIL / alpha), so the margin follows from m alone. Where scores reach down to 0 they are
-    taken as they are, instead of their logarithms.
+    over an independent mean of m others is Lomax's. With a `confidence` the rate itself is at most
+    alpha that often: u + b' ln(TAIL / alpha) with the upper limit b' of b, as m times its estimate
+    over b follows a gamma law of shape m. For m to infinity both
+    are the plain quantile u + b ln(TAIL / alpha), so the margin follows from m alone. Where scores
+    reach down to 0 they are taken as they are, instead of their logarithms.
     """
 
-    def __init__(self, ordered: FloatArray, independent: float) -> None:
+    def __init__(
+        self, ordered: FloatArray, independent: float, confidence: float | None = None
+    ) -> None:
         self._positive = bool(ordered[0] > 0)
+        self._confidence = confidence
         values = np.log(ordered) if self._positive else ordered
         above = max(1, math.ceil(TAIL * len(values)))
         start = max(0, len(values) - above - 1)
@@ -51,11 +56,33 @@ class PredictiveTail:
 
     @property
     def name(self) -> str:
-        return PARETO_TAIL if self._positive else EXPONENTIAL_TAIL
+        law = "Pareto tail" if self._positive else "exponential tail"
+        return f"{law}, {'predictive' if self._confidence is None else 'upper limit'}"
 
     def quantile(self, alpha: float) -> float:
         """The score that a new row exceeds with probability `alpha`, not below the tail's start."""
-        m = self._exceedances
-        margin = m * self._scale * max(0.0, (self._share / alpha) ** (1 / m) - 1)
-        value = self._start + margin
+        m, ratio = self._exceedances, max(1.0, self._share / alpha)
+        if self._confidence is None:
+            excesses = m * (ratio ** (1 / m) - 1)
+        else:
+            excesses = m / lower_gamma_quantile(1 - self._confidence, m) * math.log(ratio)
+        value = self._start + excesses * self._scale
         return math.exp(min(value, LARGEST_LOGARITHM)) if self._positive else value
+
+
+def lower_gamma_quantile(share: float, shape: float) -> float:
+    """The value below which `share`, at most half, of a gamma law of unit scale lies.
+
+    By bisection of the series of the incomplete gamma function (Abramowitz and Stegun, "Handbook of
+    Mathematical Functions", 6.5.29).
+    """
+    low, high = 0.0, shape  # the median of a gamma law is below its mean
+    for _ in range(60):
+        middle = (low + high) / 2
+        factors = np.cumprod(middle / (shape + np.arange(1, TERMS)))
+        logarithm = shape * math.log(middle) - middle - math.lgamma(shape + 1)
+        if logarithm + math.log1p(float(factors.sum())) < math.log(share):
+            low = middle
+        else:
+            high = middle
+    return high
