@@ -10,11 +10,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from kizashi.errors import KizashiError
 
 PACKAGED = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 """Where Debian keeps what its own wrappers start."""
+LOG_FILE_BYTES = 1 << 24
+"""Of each file of the write-ahead log: where those cannot be written a server ends."""
 
 
 class NotInstalled(KizashiError):
@@ -68,12 +71,23 @@ class Postgres:
         """Of the server; those of its connections are its children."""
         return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
 
+    def limit(self, size: int | Literal["unlimited"]) -> None:
+        """Let no file grow beyond so many bytes, in connections that are there and those to come;
+        a write that would is refused as one to a full disk is."""
+        for pid in self._processes():
+            with suppress(KizashiError):  # it has ended since
+                self._run(_program("prlimit"), f"--pid={pid}", f"--fsize={size}:unlimited")
+
     def _signal(self, number: signal.Signals) -> None:
+        for pid in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _processes(self) -> list[int]:
+        """The first one and its children, any of which may have ended since."""
         first = self.process
         children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-        for pid in (first, *map(int, children)):
-            with suppress(ProcessLookupError):  # a connection has ended since
-                os.kill(pid, number)
+        return [first, *map(int, children)]
 
     def new_database(self) -> str:
         """The address of a database that nobody has used."""

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
 
 from bench.history.asking import Asking
-from bench.postgres import Postgres
+from bench.postgres import LOG_FILE_BYTES, Postgres
 from kizashi.runtime.bundle import Bundle
+from serving.errors import HistoryUnavailable
 from serving.history.database import Database
 from serving.history.tables import (
     ANOMALY,
@@ -193,6 +194,45 @@ def kept_ids_of_all(database: Database) -> list[str]:
     with database.read() as connection:
         query = select(verdicts.c.request_id).where(verdicts.c.flags.op("&")(ANOMALY) == ANOMALY)
         return list(connection.execute(query).scalars())
+
+
+def test_a_database_whose_disk_is_full_is_answered_with_503_until_there_is_room(
+    service: Callable[..., Any],
+    own_postgres: Postgres,
+    open_database: Callable[[str], Database],
+) -> None:
+    address = own_postgres.new_database()
+    database = open_database(address)
+    answers: dict[str, int] = {}
+
+    with service(address) as running:
+
+        def ask(name: str) -> int:
+            request_id = f"{name}-{len(answers)}"
+            answers[request_id] = anomaly(running, request_id)
+            return answers[request_id]
+
+        assert ask("before") == 200
+        own_postgres.limit(LOG_FILE_BYTES)
+        with pytest.raises(HistoryUnavailable):
+            fill(database)
+        wait_until(lambda: ask("during") == 503)  # a last page may have room for some
+        assert normal(running) == 200
+        notes = json.loads(running.get("/health/ready")[1])["notes"]
+        assert any("anomalies are answered with 503" in one for one in notes)
+        assert "could not extend file" in running.log
+        own_postgres.limit("unlimited")
+        wait_until(lambda: ask("after") == 200)
+    assert kept_ids(database) == {one for one, status in answers.items() if status == 200}
+
+
+def fill(database: Database) -> None:
+    """Let the verdicts' table grow as far as it can; what is added is taken back."""
+    columns = [column for column in verdicts.c if column is not verdicts.c.id]
+    copies = select(*columns, func.generate_series(1, 1_000_000)).subquery()
+    with database.write() as connection:
+        rows = select(*(copies.c[column.name] for column in columns))
+        connection.execute(insert(verdicts).from_select([c.name for c in columns], rows))
 
 
 def test_a_database_that_hangs_is_answered_with_503_until_it_answers_again(
