@@ -49,6 +49,7 @@ class Ran:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("bench")
     make_case(folder / "my data" / "tables" / "good")
+    make_case(folder / "my data" / "tables" / "few", train_rows=33)
     make_case(folder / "my data" / "tables" / "too few", train_rows=5)
     make_case(folder / "my data" / "rig" / "valve", series=True)
     ran = Ran(folder)
@@ -62,7 +63,12 @@ def test_every_case_method_seed_and_rate_has_one_row(ran: Ran) -> None:
     counted = table.groupby(["suite", "case", "method"]).size()
     assert counted.to_dict() == {
         (suite, case, method): 2 * 3
-        for suite, case in [("rig", "valve"), ("tables", "good"), ("tables", "too few")]
+        for suite, case in [
+            ("rig", "valve"),
+            ("tables", "few"),
+            ("tables", "good"),
+            ("tables", "too few"),
+        ]
         for method in ["kizashi trainer=fast", "t2_ledoit_wolf"]
     }
     assert table[table["case"] == "too few"]["failed"].str.contains("too few to split").all()
@@ -105,7 +111,7 @@ def test_other_measurements_share_the_fit_and_have_files_of_their_own(ran: Ran) 
     assert ran.csv.read_bytes() == before
     text = document.read_text()
     assert text.startswith("a\n") and text.endswith("-->\nb\n") and "another run" not in text
-    assert "`tables`: 2 cases, 2 seeds." in text and "| t2_ledoit_wolf | " in text
+    assert "`tables`: 3 cases, 2 seeds." in text and "| t2_ledoit_wolf | " in text
     assert "make bench-detection DATA=FOLDER OPTIONS=" in text and str(ran.folder) not in text
     tables = {
         name: pd.read_csv(ran.folder / "out" / f"{name}.csv")

@@ -8,6 +8,7 @@ cross-fitting without the third: those parts may be empty.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +20,8 @@ PARTS = ("train", "validation", "calibration", "holdout")
 MAY_BE_EMPTY = ("validation", "calibration")
 LEAST_WINDOWS = 2
 """The fewest windows that each part with a share must have: one has no spread."""
+KEPT_OF_TRAIN = 0.8
+"""Of its share, where the other parts would be too small without its rows."""
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 
 
@@ -126,18 +129,30 @@ def _check_shares(shares: Mapping[str, float]) -> None:
 
 
 def _sizes(shares: Mapping[str, float], rows: int, gap: int, window_length: int) -> dict[str, int]:
-    """Rows of each part, none where its share is 0; what rounding leaves over goes to train."""
-    present = {name: share for name, share in shares.items() if share > 0}
-    least = window_length + LEAST_WINDOWS - 1
-    gaps = gap * (len(present) - 1)
-    needed = max(math.ceil(least / share - _ROUNDING) for share in present.values()) + gaps
-    if rows < needed:
+    """Rows of each part, none where its share is 0; what rounding leaves over goes to train.
+
+    A part whose share is less than the least that it must have gets that, at the cost of train, as
+    long as train keeps KEPT_OF_TRAIN of its own.
+    """
+    present = [name for name, share in shares.items() if share > 0]
+    least, gaps = window_length + LEAST_WINDOWS - 1, gap * (len(present) - 1)
+    sizes = _shared_out(shares, rows - gaps, least)
+    if sizes is None:
+        needed = next(more for more in count(rows + 1) if _shared_out(shares, more - gaps, least))
         between = f" with gaps of {gap} rows between them" if gap else ""
         raise DataError(
             f"{rows} rows are too few to split into {', '.join(present)}{between}; "
             f"at least {needed} are needed"
         )
-    usable = rows - gaps
-    sizes = {name: math.floor(share * usable + _ROUNDING) for name, share in shares.items()}
-    sizes["train"] += usable - sum(sizes.values())
     return sizes
+
+
+def _shared_out(shares: Mapping[str, float], rows: int, least: int) -> dict[str, int] | None:
+    """None where rows are too few."""
+    sizes = {
+        name: max(least, math.floor(share * rows + _ROUNDING)) if share else 0
+        for name, share in shares.items()
+    }
+    sizes["train"] += rows - sum(sizes.values())
+    enough = max(least, KEPT_OF_TRAIN * math.floor(shares["train"] * rows + _ROUNDING))
+    return sizes if sizes["train"] >= enough else None

@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kizashi.data.split import LEAST_WINDOWS, MAY_BE_EMPTY, PARTS, ChronologicalSplit, RandomSplit
+from kizashi.data.split import (
+    KEPT_OF_TRAIN,
+    LEAST_WINDOWS,
+    MAY_BE_EMPTY,
+    PARTS,
+    ChronologicalSplit,
+    RandomSplit,
+)
 from kizashi.errors import ConfigurationError, DataError
 
 
@@ -40,7 +47,11 @@ def test_consecutive_parts_leave_out_nothing_but_the_gaps(
         assert part["row"].tolist() == list(range(end + between, end + between + len(part)))
         assert len(part) >= window_length + LEAST_WINDOWS - 1
         assert part.index.tolist() == list(range(len(part)))
-        assert abs(len(part) - wanted[name] * (rows - gaps)) < len(PARTS)
+        share = wanted[name] * (rows - gaps)
+        if name == "train":
+            assert KEPT_OF_TRAIN * (share - 1) < len(part) < share + len(PARTS)
+        else:
+            assert share - 1 < len(part) <= max(share + 1e-6, window_length + LEAST_WINDOWS - 1)
         end += between + len(part)
     assert end == rows
 
@@ -61,16 +72,21 @@ def test_random_parts_are_disjoint_and_hold_every_row(
 
 
 def test_one_row_less_than_needed_is_refused_with_the_number() -> None:
-    with pytest.raises(DataError, match=r"22 rows are too few .* at least 23 are needed"):
-        ChronologicalSplit()(table(22))
-    assert min(len(part) for part in ChronologicalSplit()(table(23)).values()) == 2
+    with pytest.raises(DataError, match=r"13 rows are too few .* at least 14 are needed"):
+        ChronologicalSplit()(table(13))
+    assert [len(part) for part in ChronologicalSplit()(table(14)).values()] == [5, 2, 2, 2]
+
+
+def test_a_small_part_of_few_rows_gets_what_it_must_have_from_train() -> None:
+    parts = RandomSplit(0.8, 0.1, 0.05, 0.05)(table(33))
+    assert [len(part) for part in parts.values()] == [26, 3, 2, 2]
 
 
 def test_windows_widen_the_gap_and_raise_the_need() -> None:
     parts = ChronologicalSplit(gap=3)(table(1000), window_length=10)
     assert parts["validation"]["row"].iloc[0] - parts["train"]["row"].iloc[-1] == 11
-    with pytest.raises(DataError, match="with gaps of 10 rows between them; at least 140"):
-        ChronologicalSplit()(table(100), window_length=10)
+    with pytest.raises(DataError, match="with gaps of 10 rows between them; at least 97"):
+        ChronologicalSplit()(table(96), window_length=10)
 
 
 def test_the_default_shares_hold() -> None:
