@@ -1,18 +1,16 @@
 """A threshold that changes while pages are open: they are told, and ask only where no stream is."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 from playwright.sync_api import Request as Asked
 
 from kizashi.runtime.bundle import Bundle
-from tests.bundles import NORMAL_ROW, press_line_bundle
-from tests.serving.pages.service import OpenPage, application, running
+from tests.bundles import NORMAL_ROW
+from tests.serving.pages.service import OpenPage, application, decide, running
 from tests.serving.services import running as workers
 
 PLACES = ["", "alarms", "sources/press-1", "models", "notifications", "try"]
@@ -22,28 +20,11 @@ ASKED_EVERY = 5_000
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return press_line_bundle(tmp_path_factory.mktemp("model") / "bundle")
-
-
-@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("two")
     with workers(bundle.folder, folder, workers=2, poll_seconds=0.2) as found:
         found.score(NORMAL_ROW, source="press-1")
         yield f"http://127.0.0.1:{found.port}/"
-
-
-def decide(address: str, bundle: Bundle, value: float | None) -> None:
-    """Set it by hand, or take it back."""
-    body = {"bundle": bundle.hash, "value": value, "comment": "too loud"}
-    ask = Request(
-        f"{address}api/threshold",
-        None if value is None else json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-        method="DELETE" if value is None else "POST",
-    )
-    urlopen(ask, timeout=10).close()
 
 
 def asks_for_it(asked: Asked) -> bool:
@@ -60,11 +41,11 @@ def test_every_open_page_is_told_at_once_by_either_worker(
 ) -> None:
     pages = [open_page(f"{service}{place}") for place in PLACES]
     hears(pages[-1])
-    decide(service, bundle, 1234.0)
+    decide(service, bundle.hash, 1234.0)
     for page in pages:
         said = page.locator("#set-by-hand")
         expect(said).to_contain_text("set by hand: 1,234", timeout=AT_ONCE)
-    decide(service, bundle, None)
+    decide(service, bundle.hash, None)
     for page in pages:
         expect(page.locator("#set-by-hand")).to_be_hidden(timeout=AT_ONCE)
 
@@ -83,9 +64,9 @@ def test_a_page_without_a_stream_asks(service: str, bundle: Bundle, open_page: O
     page = open_page(f"{service}models")
     page.route("**/api/events*", lambda route: route.abort())
     page.reload()
-    decide(service, bundle, 55.0)
+    decide(service, bundle.hash, 55.0)
     expect(page.locator("#set-by-hand")).to_contain_text("set by hand: 55", timeout=15_000)
-    decide(service, bundle, None)
+    decide(service, bundle.hash, None)
     expect(page.locator("#set-by-hand")).to_be_hidden(timeout=15_000)
 
 
@@ -94,5 +75,5 @@ def test_without_a_history_there_is_no_stream_and_a_page_asks(
 ) -> None:
     with running(application(tmp_path, bundle.folder, database_url="none")) as address:
         page = open_page(f"{address}models")
-        decide(address, bundle, 55.0)
+        decide(address, bundle.hash, 55.0)
         expect(page.locator("#set-by-hand")).to_contain_text("set by hand: 55", timeout=15_000)

@@ -11,6 +11,7 @@ import pytest
 
 from kizashi.runtime.bundle import Bundle
 from tests.bundles import press_line_bundle
+from tests.serving.pages.service import decide
 from tests.serving.services import Running, running
 
 READERS = 8
@@ -29,18 +30,6 @@ def service(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterato
         yield found
 
 
-def decide(service: Running, bundle: Bundle, value: float | None) -> None:
-    """Set it by hand, or take it back."""
-    body = {"bundle": bundle.hash, "value": value, "comment": "too loud"}
-    ask = Request(
-        f"http://127.0.0.1:{service.port}/api/threshold",
-        None if value is None else json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-        method="DELETE" if value is None else "POST",
-    )
-    urlopen(ask, timeout=10).close()
-
-
 def told(stream: HTTPResponse) -> dict[str, Any]:
     """The next that the stream tells of the threshold; it waits for no longer than its timeout."""
     for line in stream:
@@ -52,31 +41,36 @@ def told(stream: HTTPResponse) -> dict[str, Any]:
 def test_every_reader_is_told_at_first_and_at_each_change_by_either_worker(
     service: Running, bundle: Bundle
 ) -> None:
+    place = f"http://127.0.0.1:{service.port}/"
     with ExitStack() as stack:
-        address = f"http://127.0.0.1:{service.port}/api/events"
-        streams = [stack.enter_context(urlopen(address, timeout=6)) for _ in range(READERS)]
+        streams = [
+            stack.enter_context(urlopen(f"{place}api/events", timeout=6)) for _ in range(READERS)
+        ]
         calibrated = bundle.detector.threshold.value
         for stream in streams:
             first = told(stream)
             assert (first["value"], first["override"]) == (calibrated, None)
             assert first["bundle"] == bundle.hash
-        decide(service, bundle, 1234.5)
+        decide(place, bundle.hash, 1234.5)
         for stream in streams:
             by_hand = told(stream)
             assert (by_hand["value"], by_hand["calibrated"]) == (1234.5, calibrated)
             assert by_hand["override"]["why"] == "too loud"
-        decide(service, bundle, None)
+        decide(place, bundle.hash, None)
         for stream in streams:
             assert told(stream)["override"] is None
 
 
 def test_who_comes_back_is_told_what_changed_meanwhile(service: Running, bundle: Bundle) -> None:
-    address = f"http://127.0.0.1:{service.port}/api/events"
-    with urlopen(address, timeout=6) as stream:
-        assert told(stream)["override"] is None
-    decide(service, bundle, 77.0)
-    with urlopen(Request(address, headers={"Last-Event-ID": "0.0"}), timeout=6) as stream:
+    place = f"http://127.0.0.1:{service.port}/"
+    with urlopen(f"{place}api/events", timeout=6) as stream:
+        while told(stream)["override"] is not None:  # what was undone before
+            pass
+    decide(place, bundle.hash, 77.0)
+    with urlopen(
+        Request(f"{place}api/events", headers={"Last-Event-ID": "0.0"}), timeout=6
+    ) as stream:
         found = told(stream)
         while found["value"] != 77.0:  # a worker may take a second to follow
             found = told(stream)
-    decide(service, bundle, None)
+    decide(place, bundle.hash, None)
