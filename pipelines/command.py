@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kizashi.errors import ConfigurationError, KizashiError
+from kizashi.terminal import quiet_when_unread
 
 FILES = {"input", "output", "out", "cases", "data.path", "data.labelled", "model.uri"}
 """Settings that name a file or folder."""
@@ -41,11 +42,13 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 def command(root: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make `main(config)` a command whose configuration starts at `conf/ROOT.yaml`.
 
-    An error that this project raises ends the command with its text alone and exit status 1.
+    An error that this project raises ends the command with its text alone and exit status 1, and
+    a reader that goes before the output's end (`| head`) without a word.
     """
 
     def decorate(main: Callable[[DictConfig], None]) -> Callable[[], None]:
         @wraps(main)
+        @quiet_when_unread()
         def guarded(config: DictConfig) -> None:
             try:
                 main(config)
@@ -58,6 +61,7 @@ def command(root: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
         )(guarded)
 
         @wraps(main)
+        @quiet_when_unread()
         def entry() -> None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             if {"--help", "-h"} & set(sys.argv[1:]):

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from kizashi.errors import ConfigurationError
+from kizashi.terminal import quiet_when_unread
 from serving import sagemaker
 from serving.access import loopback
 from serving.following.cache import Cache
@@ -21,6 +22,7 @@ EVERYWHERE = {"0.0.0.0", "::"}
 EPILOG = "Settings are environment variables, KIZASHI_PORT=8001 for one; docs/settings.md has all."
 
 
+@quiet_when_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status; a wrong setting ends with one sentence."""
     parser = argparse.ArgumentParser(prog="python -m serving", description=__doc__, epilog=EPILOG)

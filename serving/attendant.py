@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kizashi.errors import ConfigurationError, KizashiError
+from kizashi.terminal import quiet_when_unread
 from serving.alarms.desk import SERVICE
 from serving.alarms.rules import Rules, read_rules
 from serving.companion import end_with_parent
@@ -189,6 +190,7 @@ def test_channels(settings: Settings, channels: Sequence[Channel], tag: str) -> 
     return failed
 
 
+@quiet_when_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until the parent is gone, or until Ctrl-C when started by hand."""
     parser = argparse.ArgumentParser(prog="python -m serving.attendant", description=__doc__)

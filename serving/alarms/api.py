@@ -46,11 +46,11 @@ from serving.history.views import (
     Annotation,
     Annotations,
     Audit,
+    AuditEntry,
     Occurrence,
-    OccurrenceDetail,
     Occurrences,
 )
-from serving.notify.told import told_of, untaken
+from serving.notify.told import Delivery, told_of, untaken
 from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api", tags=["alarms"])
@@ -156,6 +156,16 @@ class Note(_Asked):
         if self.label is not None and self.end is None:
             raise ValueError("'label' says what rows of a time were; 'end' is needed")
         return self
+
+
+class OccurrenceDetail(Occurrence):
+    """An occurrence with all that happened to it, and who was told of that, both newest first."""
+
+    audit: list[AuditEntry]
+    deliveries: list[Delivery]
+    untaken: Annotated[
+        int, Field(description="Steps whose channels are not known yet: nobody has sent them on")
+    ]
 
 
 @router.get("/alarms", summary="Alarms as they are now", responses=problems(422, 500, 503))

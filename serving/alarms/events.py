@@ -2,7 +2,8 @@
 
 An event's id says how far its reader has read, in the audit and in the verdicts. Both have ids in
 the order of their commits, so who comes back with `Last-Event-ID` is told all that it missed, by
-whichever worker it meets.
+whichever worker it meets. The threshold is what the worker itself judges by: each reader is told of
+it at first, and whenever it is another.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Connection, func, select
 
 from serving.errors import HistoryUnavailable
+from serving.following.detectors import Detectors
 from serving.history.asked import AnySource, Kept, now
 from serving.history.database import Database
 from serving.history.queries import AUDIT
@@ -27,13 +29,15 @@ from serving.history.tables import ANOMALY, LATE, audit, sources, verdicts
 from serving.history.views import MILLISECOND, entry_of, moment
 from serving.keys.held import HeldKeys
 from serving.keys.key import Record
+from serving.threshold.in_force import in_force
 from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api", tags=["alarms"])
 
 LOOK_SECONDS = 1.0
 QUIET_LOOKS = 15
-"""After so many looks without news a comment keeps proxies from closing the connection."""
+"""After so many looks without news a `hello` keeps proxies from closing the connection, and readers
+from doubting it."""
 MOST_ROWS = 5000
 MOST_STEPS = 1000
 """Who has missed more is told to load its page's data anew."""
@@ -81,7 +85,7 @@ def place_of(told: str | None) -> Place | None:
     responses={
         200: {
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            "description": "Events `hello`, `alarm`, `rows` and `reset`; data is JSON",
+            "description": "Events `hello`, `alarm`, `rows`, `threshold` and `reset`; data is JSON",
         },
         **problems(422, 500, 503),
     },
@@ -94,8 +98,9 @@ async def events(
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
     """`alarm`: a step of any alarm. `rows`: new rows of each source about once a second, with the
-    sensors' values of the `source` asked for. `reset`: too much was missed to be told again. The
-    stream ends within seconds of its key."""
+    sensors' values of the `source` asked for. `threshold`: what is in force, first and whenever it
+    changes. `reset`: too much was missed to be told again. The stream ends within seconds of its
+    key."""
     place = place_of(last_event_id) or place_of(last)
     newest = await asyncio.to_thread(_newest, history.database)
     stream = _stream(request, history.database, source, place, newest)
@@ -106,8 +111,9 @@ async def _stream(
     request: Request, database: Database, source: str | None, place: Place | None, newest: Place
 ) -> AsyncIterator[bytes]:
     place = newest if place is None else _possible(place, newest)
-    yield RETRY + _event("hello", place, {"now": moment(now())})
-    quiet = 0
+    yield RETRY + _hello(place)
+    quiet, told = 0, None
+    detectors: Detectors = request.app.state.detectors
     keys: HeldKeys = request.app.state.keys
     key: Record | None = request.state.key
     while keys.holds(key) and not (_ending.is_set() or await request.is_disconnected()):
@@ -117,11 +123,18 @@ async def _stream(
             found = []  # it comes back, and then everything is told
         for name, place, data in found:
             yield _event(name, place, data)
+        if (served := detectors.current) is not None and served is not told:
+            told = served
+            yield _event("threshold", place, in_force(served).model_dump(mode="json"))
         quiet = 0 if found else quiet + 1
         if quiet >= QUIET_LOOKS:
             quiet = 0
-            yield b": quiet\n\n"
+            yield _hello(place)
         await asyncio.sleep(LOOK_SECONDS)
+
+
+def _hello(place: Place) -> bytes:
+    return _event("hello", place, {"now": moment(now())})
 
 
 def _event(name: str, place: Place, data: Any) -> bytes:

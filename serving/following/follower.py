@@ -22,6 +22,7 @@ import msgspec
 
 from kizashi.errors import ConfigurationError, KizashiError, RegistryUnreachable
 from kizashi.registry import DEFAULT_NAME, ModelVersion, Registry
+from kizashi.terminal import quiet_when_unread
 from serving.companion import end_with_parent
 from serving.following.cache import INCOMING, Cache, Refused, Status, Versions, now
 from serving.following.catalogue import Catalogue
@@ -245,6 +246,7 @@ def follow(settings: Settings) -> Follower:
     return Follower(source, cache)
 
 
+@quiet_when_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until the parent is gone, or until Ctrl-C when started by hand."""
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.alarms.machine import State
 from serving.alarms.rules import Kind, Priority
-from serving.notify.answers import Means
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = 1000
@@ -243,36 +242,6 @@ class Audit(View):
 
     audit: list[AuditEntry]
     next: int | None
-
-
-class Delivery(View):
-    """One message to one channel about one step of an alarm.
-
-    `summed` is told of in a summary, `unsent` a dry run. `failed`, `problem` and `answer` are of
-    the last attempt that did not get through.
-    """
-
-    channel: str
-    event: str
-    at: Annotated[datetime, Field(description="When the step was")]
-    stop: Annotated[bool, Field(description="It asks for a line stop")]
-    state: Literal["waiting", "sent", "summed", "unsent", "given_up"]
-    attempts: int
-    done: Annotated[datetime | None, Field(description="When it was sent, or given up")]
-    failed: datetime | None
-    problem: str | None
-    answer: Means
-    seen_by: Annotated[str | None, Field(description="Who knows that it was given up")]
-
-
-class OccurrenceDetail(Occurrence):
-    """An occurrence with all that happened to it, and who was told of that, both newest first."""
-
-    audit: list[AuditEntry]
-    deliveries: list[Delivery]
-    untaken: Annotated[
-        int, Field(description="Steps whose channels are not known yet: nobody has sent them on")
-    ]
 
 
 class Annotations(View):

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 from kizashi.errors import ConfigurationError
+from kizashi.terminal import quiet_when_unread
 from serving.keys.file import CREATE, KeyFile
 from serving.keys.key import Record, Scope, make_key
 from serving.settings import read_settings
@@ -19,6 +20,7 @@ HEAD = ("ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LIMIT", "STATE")
 HIGHEST_LIMIT = 10_000_000
 
 
+@quiet_when_unread()
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status; what cannot be done ends with one sentence."""
     asked = _parser().parse_args(arguments)

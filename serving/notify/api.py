@@ -7,27 +7,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from serving.companion import Companion
 from serving.history.asked import Id, Kept, now, who
-from serving.history.views import View, maybe, microseconds, moment
+from serving.history.views import View, microseconds
 from serving.notify import board, lost
 from serving.notify.answers import Means, answer_of
+from serving.notify.lost import Lost
 from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api/notifications", tags=["notifications"])
-
-
-class ChannelView(View):
-    """One receiver. `sent` is when it last took a message; `failed`, `problem` and `answer` tell of
-    the last attempt that did not get through."""
-
-    id: str
-    name: str
-    tags: list[str]
-    machine: bool
-    waiting: Annotated[int, Field(description="Messages that have not arrived yet")]
-    sent: AwareDatetime | None
-    failed: AwareDatetime | None
-    problem: str | None
-    answer: Means
 
 
 class Notifications(View):
@@ -38,7 +24,7 @@ class Notifications(View):
     sending: bool
     dry_run: bool
     problem: Annotated[str | None, Field(description="Why no process could be started here")]
-    channels: list[ChannelView]
+    channels: list[board.Told]
     tags: list[str]
 
 
@@ -65,27 +51,10 @@ class TestTold(View):
     results: list[TestResult]
 
 
-class LostView(View):
-    """Notifications about one source to one channel that did not get through: given up, or line
-    stops that failed and are `waiting` for the next attempt. `since` is when the first of their
-    steps was, `problem` why the newest did not arrive."""
-
-    source: str
-    channel: str
-    name: str
-    stop: Annotated[bool, Field(description="They asked for a line stop")]
-    waiting: bool
-    count: int
-    since: AwareDatetime
-    last: Annotated[AwareDatetime, Field(description="The last attempt, for /lost/seen")]
-    problem: str | None
-    answer: Means
-
-
 class LostOnes(View):
     """What people have to know of."""
 
-    lost: list[LostView]
+    lost: list[Lost]
     untaken: Annotated[
         int,
         Field(
@@ -118,21 +87,8 @@ def notifications(history: Kept, request: Request) -> Notifications:
         sending=sending,
         dry_run=found.dry_run,
         problem=None if attendant is None else attendant.problem,
-        channels=[
-            ChannelView(
-                id=one.id,
-                name=one.name,
-                tags=list(one.tags),
-                machine=one.machine,
-                waiting=one.waiting,
-                sent=maybe(one.sent),
-                failed=maybe(one.failed),
-                problem=one.problem,
-                answer=answer_of(one.problem),
-            )
-            for one in found.channels
-        ],
-        tags=list(found.tags),
+        channels=found.channels,
+        tags=found.tags,
     )
 
 
@@ -146,24 +102,7 @@ def all_lost(history: Kept, request: Request) -> LostOnes:
         found = lost.lost(connection)
         untaken = lost.steps_waiting(connection) if configured else 0
         sending = request.app.state.sending.held(connection, now())
-    return LostOnes(
-        untaken=0 if sending else untaken,
-        lost=[
-            LostView(
-                source=one.source,
-                channel=one.channel,
-                name=one.name,
-                stop=one.stop,
-                waiting=one.waiting,
-                count=one.count,
-                since=moment(one.since),
-                last=moment(one.last),
-                problem=one.problem,
-                answer=answer_of(one.problem),
-            )
-            for one in found
-        ],
-    )
+    return LostOnes(untaken=0 if sending else untaken, lost=found)
 
 
 @router.post(

@@ -8,15 +8,18 @@ alarms go: by the process that sends, in its queue, to the receiver.
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
+from pydantic import AwareDatetime, Field
 from sqlalchemy import Connection, delete, func, insert, select
 
 from serving.alarms.desk import Payload
 from serving.errors import Conflict, NotFound
 from serving.history.record import MICROSECONDS
 from serving.history.tables import channels, deliveries, outbox
+from serving.history.views import View, maybe, moment
+from serving.notify.answers import Means, answer_of
 from serving.notify.message import TEST, TEST_LASTS_SECONDS
 from serving.notify.routes import Tagged
 
@@ -26,19 +29,19 @@ LEASE_SECONDS = 15.0
 """A host that is gone is missed after so long: well within the minute that a line stop lives."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One channel and how it fares; times are microseconds since 1970. `failed` and `problem` are
-    of the last attempt that did not get through, which may be long over."""
+class Told(View):
+    """One receiver. `sent` is when it last took a message; `failed`, `problem` and `answer` tell of
+    the last attempt that did not get through, which may be long over."""
 
     id: str
     name: str
-    tags: tuple[str, ...]
+    tags: list[str]
     machine: bool
-    waiting: int
-    sent: int | None
-    failed: int | None
+    waiting: Annotated[int, Field(description="Messages that have not arrived yet")]
+    sent: AwareDatetime | None
+    failed: AwareDatetime | None
     problem: str | None
+    answer: Means
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,12 @@ class Board:
     """`dry_run`: whether the process that sends only says what it would send."""
 
     dry_run: bool
-    channels: tuple[Told, ...]
+    channels: list[Told]
 
     @property
-    def tags(self) -> tuple[str, ...]:
+    def tags(self) -> list[str]:
         """Every tag, in order."""
-        return tuple(sorted({tag for channel in self.channels for tag in channel.tags}))
+        return sorted({tag for channel in self.channels for tag in channel.tags})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def board(connection: Connection) -> Board:
     found = connection.execute(select(channels).order_by(channels.c.place)).all()
     return Board(
         dry_run=any(row.dry_run for row in found),
-        channels=tuple(_told(connection, row) for row in found),
+        channels=[_told(connection, row) for row in found],
     )
 
 
@@ -181,10 +184,11 @@ def _told(connection: Connection, row: Any) -> Told:
     return Told(
         id=row.id,
         name=row.name,
-        tags=tuple(msgspec.json.decode(row.tags, type=list[str])),
+        tags=msgspec.json.decode(row.tags, type=list[str]),
         machine=bool(row.machine),
         waiting=connection.execute(waiting).scalar_one(),
-        sent=connection.execute(sent).scalar(),
-        failed=None if last is None else last.failed,
+        sent=maybe(connection.execute(sent).scalar()),
+        failed=None if last is None else moment(last.failed),
         problem=None if last is None else last.problem,
+        answer=None if last is None else answer_of(last.problem),
     )

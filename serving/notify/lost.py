@@ -5,32 +5,32 @@ it, and every line stop that failed and is still tried. Tests are not among them
 is told.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AwareDatetime, Field
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, text, update
 
 from serving.history.tables import IS_LOST, deliveries, outbox
+from serving.history.views import View, moment
+from serving.notify.answers import Means, answer_of
 from serving.notify.message import TEST
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Notifications about one source to one channel; times are microseconds since 1970.
-
-    `waiting` ones are still tried. `since` is when the first of their steps was, `last` the last
-    attempt, `problem` why the newest did not get there.
-    """
+class Lost(View):
+    """Notifications about one source to one channel that did not get through: given up, or line
+    stops that failed and are `waiting` for the next attempt. `since` is when the first of their
+    steps was, `problem` why the newest did not arrive."""
 
     source: str
     channel: str
     name: str
-    stop: bool
+    stop: Annotated[bool, Field(description="They asked for a line stop")]
     waiting: bool
     count: int
-    since: int
-    last: int
+    since: AwareDatetime
+    last: Annotated[AwareDatetime, Field(description="The last attempt, for /lost/seen")]
     problem: str | None
+    answer: Means
 
 
 def lost(connection: Connection) -> list[Lost]:
@@ -39,7 +39,8 @@ def lost(connection: Connection) -> list[Lost]:
         deliveries.c.state == "waiting", deliveries.c.stops == 1, deliveries.c.attempts > 0
     )
     found = _grouped(connection, stops, True) + _grouped(connection, text(IS_LOST), False)
-    return sorted(found, key=lambda one: (not one.stop, not one.waiting, -one.last))
+    found.sort(key=lambda one: one.last, reverse=True)
+    return sorted(found, key=lambda one: (not one.stop, not one.waiting))
 
 
 def unseen(connection: Connection) -> dict[bool, int]:
@@ -115,9 +116,10 @@ def _grouped(connection: Connection, which: ColumnElement[bool] | Any, waiting: 
             stop=bool(row.stops),
             waiting=waiting,
             count=row.number,
-            since=row.since,
-            last=row.last,
+            since=moment(row.since),
+            last=moment(row.last),
             problem=problems[row.newest],
+            answer=answer_of(problems[row.newest]),
         )
         for row in rows
     ]

@@ -1,14 +1,36 @@
 """Who was told of an alarm: what became of the messages about one of its occurrences."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from sqlalchemy import Connection, func, select
 
 from serving.history.tables import deliveries, outbox
-from serving.history.views import Delivery, maybe, moment
-from serving.notify.answers import answer_of
+from serving.history.views import View, maybe, moment
+from serving.notify.answers import Means, answer_of
 
 MOST_TOLD = 500
+
+
+class Delivery(View):
+    """One message to one channel about one step of an alarm.
+
+    `summed` is told of in a summary, `unsent` a dry run. `failed`, `problem` and `answer` are of
+    the last attempt that did not get through.
+    """
+
+    channel: str
+    event: str
+    at: Annotated[datetime, Field(description="When the step was")]
+    stop: Annotated[bool, Field(description="It asks for a line stop")]
+    state: Literal["waiting", "sent", "summed", "unsent", "given_up"]
+    attempts: int
+    done: Annotated[datetime | None, Field(description="When it was sent, or given up")]
+    failed: datetime | None
+    problem: str | None
+    answer: Means
+    seen_by: Annotated[str | None, Field(description="Who knows that it was given up")]
 
 
 def told_of(connection: Connection, occurrence_id: int) -> list[Delivery]:

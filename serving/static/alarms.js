@@ -105,7 +105,7 @@ function start() {
   mayNot();
   startFilters(changed);
   byId("content").addEventListener("click", turn);
-  follow(null, {
+  follow({
     state: (state) => {
       showConnection(state);
       if (state === "live") soon();

@@ -4,21 +4,18 @@
 import { whoWords } from "./alarm.js";
 import { read } from "./api.js";
 import { byId } from "./dom.js";
+import { toldOrAsked } from "./live.js";
 import { number, t } from "./words.js";
-
-const LOOK = 5000;
 
 const note = byId("set-by-hand");
 
-async function look() {
-  const now = await read("api/threshold").catch(() => null);
-  if (now === null) return; // what keeps it away is said elsewhere
-  if (now.override !== null) {
-    const told = { value: number(now.value), calibrated: number(now.calibrated), who: whoWords(now.override.who) };
+function show({ value, calibrated, override }) {
+  if (override !== null) {
+    const told = { value: number(value), calibrated: number(calibrated), who: whoWords(override.who) };
     note.querySelector("a").textContent = t("frame.by_hand", told);
   }
-  note.hidden = now.override === null;
+  note.hidden = override === null;
 }
 
-setInterval(() => document.hidden || look(), LOOK);
-document.addEventListener("visibilitychange", () => document.hidden || look());
+// What keeps an answer away is said elsewhere.
+toldOrAsked("threshold", show, () => read("api/threshold").then(show, () => {}));

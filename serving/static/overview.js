@@ -135,7 +135,7 @@ function summarise(sources) {
 
 function start() {
   const soon = calm(load);
-  follow(null, {
+  follow({
     state: (state) => {
       showConnection(state);
       if (state === "live") soon();

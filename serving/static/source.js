@@ -336,7 +336,7 @@ function start() {
   startRanges();
   startCursor();
   suggest = startNotes(load, () => cursor ?? now());
-  follow(page.source, {
+  follow({
     state: (state) => {
       showConnection(state);
       if (state === "paused") countAlarms(null);

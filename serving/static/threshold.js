@@ -3,10 +3,10 @@
 import { act, read, remove } from "./api.js";
 import { exactly, moment } from "./clock.js";
 import { byId, html, svg } from "./dom.js";
+import { toldOrAsked } from "./live.js";
 import { number, page, percent, sourceAddress, t } from "./words.js";
 
 const PAUSE = 150; // milliseconds between two questions while the threshold moves
-const LOOK = 5000;
 const LOUD = 0.05; // of normal rows: no threshold for machines that run
 const STEPS = 1000;
 
@@ -45,7 +45,7 @@ function start() {
     byId("apply").hidden = true;
   }
   refresh();
-  setInterval(() => document.hidden || refresh(), LOOK);
+  toldOrAsked("threshold", refresh, refresh);
 }
 
 /** A text as a threshold; null where it is none. Full-width digits count. */

@@ -14,7 +14,8 @@ from serving.threshold import preview
 from serving.threshold.change import Change, Event
 from serving.threshold.desk import Desk
 from serving.threshold.evaluated import evaluated
-from serving.verdicts.openapi import Override, problems
+from serving.threshold.in_force import InForce, in_force
+from serving.verdicts.openapi import problems
 from serving.verdicts.scoring import Scoring
 
 router = APIRouter(prefix="/api/threshold", tags=["threshold"])
@@ -56,16 +57,10 @@ class ChangeView(_View):
     why: str
 
 
-class ThresholdNow(_View):
+class ThresholdNow(InForce):
     """What is in force: `value`, which is `calibrated` unless a person set another. `shared`:
     whether it holds for every host that has this history, or for this host alone."""
 
-    name: str
-    version: str
-    bundle: str
-    value: float
-    calibrated: float
-    override: Override | None
     shared: bool
     changes: Annotated[list[ChangeView], Field(description="Newest first, of all versions")]
 
@@ -283,12 +278,7 @@ def _same(served: Served, bundle: str) -> None:
 def _now(request: Request, served: Served) -> ThresholdNow:
     desk: Desk = request.app.state.threshold
     return ThresholdNow(
-        name=served.name,
-        version=served.version,
-        bundle=served.bundle.hash,
-        value=served.detector.threshold.value,
-        calibrated=served.calibrated,
-        override=Override.of(served.change),
+        **in_force(served).model_dump(),
         shared=desk.shared,
         changes=[_view(one) for one in _changes(desk)],
     )

@@ -10,13 +10,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
+from serving.alarms.api import OccurrenceDetail
 from serving.alarms.events import Place, _look, place_of
 from serving.history.tables import batches, sources, verdicts
 from serving.history.views import (
     Alarms,
     Annotations,
     Audit,
-    OccurrenceDetail,
     Occurrences,
     Series,
     Sources,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from serving.alarms.api import OccurrenceDetail
 from serving.alarms.rules import Rules, rules_of
 from serving.history.lease import Lease
 from serving.history.retention import Retention
 from serving.history.tables import outbox
-from serving.history.views import OccurrenceDetail
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from serving.notify.api import LostOnes

@@ -5,6 +5,7 @@ import pytest
 from serving.alarms.rules import Rules
 from serving.errors import Conflict, NotFound
 from serving.history.database import Database
+from serving.history.views import moment
 from serving.notify import board
 from serving.notify.board import Board, Outcome
 from serving.notify.dispatcher import Dispatcher, Manners
@@ -47,10 +48,10 @@ def test_the_channels_are_shown_in_their_order_with_their_tags(database: Databas
     shown(database, Noted("pager", "night", "maintenance"), Noted("plc", "line_stop", machine=True))
     found = look(database)
     assert [one.name for one in found.channels] == ["pager", "plc"]
-    assert found.tags == ("line_stop", "maintenance", "night")
+    assert found.tags == ["line_stop", "maintenance", "night"]
     assert [one.machine for one in found.channels] == [False, True]
     shown(database, Noted("pager", "night"))
-    assert look(database).tags == ("night",)
+    assert look(database).tags == ["night"]
 
 
 def test_how_a_channel_fares_is_told_also_after_it_has_recovered(
@@ -63,12 +64,16 @@ def test_how_a_channel_fares_is_told_also_after_it_has_recovered(
     mail.failures = 1
     serve(sending, mail)
     (channel,) = look(database).channels
-    assert (channel.waiting, channel.sent, channel.failed) == (2, None, NOW)
+    assert (channel.waiting, channel.sent, channel.failed) == (2, None, moment(NOW))
     assert channel.problem == "the receiver answered 503"
     clock.now += 10
     serve(sending, mail)
     (channel,) = look(database).channels
-    assert (channel.waiting, channel.sent, channel.failed) == (1, NOW + 10_000_000, NOW)
+    assert (channel.waiting, channel.sent, channel.failed) == (
+        1,
+        moment(NOW + 10_000_000),
+        moment(NOW),
+    )
     assert channel.problem == "the receiver answered 503"
 
 
@@ -101,7 +106,7 @@ def test_a_test_that_fails_is_not_tried_again_and_says_what_the_receiver_said(
     sending.serve(mail)
     assert len(mail.attempts) == 1
     (channel,) = look(database).channels
-    assert (channel.waiting, channel.failed) == (0, NOW)
+    assert (channel.waiting, channel.failed) == (0, moment(NOW))
 
 
 def test_a_test_overtakes_what_waits_and_no_limit_holds_it(

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 
+from kizashi.runtime.bundle import Bundle
+from tests.bundles import press_line_bundle
 from tests.serving.pages.service import OpenPage
 from tests.system import program
 
@@ -23,6 +26,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 expect.set_options(timeout=15_000)  # a machine that runs other tests too is slow at times
+AT_ONCE = "default: {warm_up: {seconds: 0}}\n"
 REFUSED = "Failed to load resource"
 """What the console says of a 422 or 503, which pages show themselves."""
 
@@ -35,6 +39,20 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return press_line_bundle(tmp_path_factory.mktemp("model") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle, and rules by which alarms begin with the third anomaly, also of a new source."""
+    made = tmp_path_factory.mktemp("watched")
+    press_line_bundle(made / "bundle")
+    (made / "rules.yaml").write_text(AT_ONCE, encoding="utf-8")
+    return made
 
 
 @pytest.fixture

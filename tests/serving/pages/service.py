@@ -1,10 +1,12 @@
 """The real service on a free port."""
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,6 +16,7 @@ from serving.app import create_app
 from serving.settings import Settings
 
 OpenPage = Callable[..., Page]
+SENDS = {"Content-Type": "application/json"}
 
 
 def application(folder: Path, bundle: Path, **settings: Any) -> FastAPI:
@@ -45,3 +48,24 @@ def running(app: FastAPI, port: int = 0) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def send(
+    address: str, source: str, row: list[float], count: int = 1, sends: Mapping[str, str] = SENDS
+) -> None:
+    """So many rows of `source`, one after the other; each is answered."""
+    body = json.dumps({"values": row, "source": source}).encode()
+    for _ in range(count):
+        urlopen(Request(f"{address}anomaly", body, dict(sends))).close()
+
+
+def decide(address: str, bundle: str, value: float | None) -> None:
+    """Set a threshold by hand for the bundle with this hash, or take it back."""
+    body = {"bundle": bundle, "value": value, "comment": "too loud"}
+    ask = Request(
+        f"{address}api/threshold",
+        None if value is None else json.dumps(body).encode(),
+        SENDS,
+        method="DELETE" if value is None else "POST",
+    )
+    urlopen(ask, timeout=10).close()

@@ -1,23 +1,19 @@
 """The list of alarms on its page: filters, older pages and files, in a real browser."""
 
 import csv
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from serving.history.database import Database
-from tests.bundles import ANOMALOUS_ROW, press_line_bundle
+from tests.bundles import ANOMALOUS_ROW
 from tests.occurrences import add_occurrences, many
-from tests.serving.pages.service import OpenPage, application, running
+from tests.serving.pages.service import OpenPage, application, running, send
 
-AT_ONCE = "default: {warm_up: {seconds: 0}}\n"
-SENDS = {"Content-Type": "application/json"}
 COUNT, PAGE = 130, 50
 OF_PRESS_02 = 22
 """Of them; a seventh are silence, and the others anomalies."""
@@ -27,14 +23,6 @@ WORDS = {
 }
 
 expect.set_options(timeout=15_000)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("alarms")
-    press_line_bundle(made / "bundle")
-    (made / "rules.yaml").write_text(AT_ONCE, encoding="utf-8")
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +37,7 @@ def service(folder: Path) -> Iterator[str]:
 
 
 def _alarm(service: str, source: str) -> None:
-    body = json.dumps({"values": ANOMALOUS_ROW, "source": source}).encode()
-    for _ in range(3):
-        with urlopen(Request(service.replace("alarms", "anomaly"), body, SENDS)) as answer:
-            answer.read()
+    send(service.removesuffix("alarms"), source, ANOMALOUS_ROW, 3)
 
 
 def _rows(page: Page) -> Locator:

@@ -1,12 +1,10 @@
 """Who was told of an alarm and what reached nobody, on the pages, with the real attendant."""
 
 import base64
-import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -17,7 +15,7 @@ from serving.history.tables import deliveries
 from tests.bundles import ANOMALOUS_ROW, press_line_bundle
 from tests.serving.notify import conftest as notify
 from tests.serving.notify.conftest import Receiver, free_port
-from tests.serving.pages.service import OpenPage, application, running
+from tests.serving.pages.service import OpenPage, application, running, send
 
 receiver = notify.receiver
 PATIENCE = 60_000
@@ -45,9 +43,7 @@ def address(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch)
 
 
 def alarm(address: str, source: str) -> None:
-    body = json.dumps({"values": ANOMALOUS_ROW, "source": source}).encode()
-    for _ in range(3):
-        urlopen(Request(f"{address}anomaly", body, {"Content-Type": "application/json"})).close()
+    send(address, source, ANOMALOUS_ROW, 3)
 
 
 def too_late(folder: Path) -> None:

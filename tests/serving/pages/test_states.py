@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from kizashi.runtime.bundle import Bundle
 from tests.bundles import NORMAL_ROW, press_line_bundle
 from tests.serving.pages.everywhere import SIGN_IN, Plant, loud_plant
 from tests.serving.pages.service import OpenPage, application, running
@@ -16,16 +17,9 @@ MOST_TABS = 60
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    press_line_bundle(folder / "bundle")
-    return folder / "bundle"
-
-
-@pytest.fixture(scope="module")
-def silent(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Iterator[str]:
+def silent(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[str]:
     """A service that no row has come to."""
-    with running(application(tmp_path_factory.mktemp("silent"), bundle)) as address:
+    with running(application(tmp_path_factory.mktemp("silent"), bundle.folder)) as address:
         yield address
 
 
@@ -72,9 +66,9 @@ def test_a_source_that_nobody_knows_is_said_to_be_unknown(
     ],
 )
 def test_without_a_history_each_page_of_it_says_so(
-    bundle: Path, tmp_path: Path, open_page: OpenPage, language: str, title: str, button: str
+    bundle: Bundle, tmp_path: Path, open_page: OpenPage, language: str, title: str, button: str
 ) -> None:
-    with running(application(tmp_path, bundle, database_url="none")) as address:
+    with running(application(tmp_path, bundle.folder, database_url="none")) as address:
         page = open_page(address, language=language)
         for path in ("", "alarms", "notifications", "sources/press-1"):
             page.goto(f"{address}{path}")

@@ -20,11 +20,6 @@ HOSTILE = "<img src=x onerror=alert(1)> '\"&"
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return press_line_bundle(tmp_path_factory.mktemp("model") / "bundle")
-
-
-@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[str]:
     with running(application(tmp_path_factory.mktemp("kept"), bundle.folder)) as address:
         yield address

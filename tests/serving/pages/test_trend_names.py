@@ -1,17 +1,15 @@
 """The names of alarms in the drawing of a source: none stands on another."""
 
-import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from tests.bundles import NORMAL_ROW, press_line_bundle
-from tests.serving.pages.service import OpenPage, application, running
+from tests.serving.pages.service import OpenPage, application, running, send
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +17,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("names")
     press_line_bundle(folder / "bundle")
     with running(application(folder, folder / "bundle")) as address:
-        body = json.dumps({"values": NORMAL_ROW, "source": "press-1"}).encode()
-        for _ in range(3):
-            with urlopen(Request(f"{address}anomaly", body, {"Content-Type": "application/json"})):
-                pass
+        send(address, "press-1", NORMAL_ROW, 3)
         time.sleep(1)  # rows are written within half a second
         yield address
 

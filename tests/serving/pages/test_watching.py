@@ -15,19 +15,14 @@ from playwright.sync_api import Page, Route, expect
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
-from tests.serving.pages.service import OpenPage, application, running
+from tests.serving.pages.service import OpenPage, application, running, send
 
-AT_ONCE = "default: {warm_up: {seconds: 0}}\n"
-"""Alarms begin with the third anomaly, also of a new source."""
 HOSTILE = "<img src=x onerror=alert(1)>/../a b?c#d%2F&e"
 SENDS = {"Content-Type": "application/json"}
 
 
 def _send(address: str, source: str, row: list[float], count: int = 1) -> None:
-    body = json.dumps({"values": row, "source": source}).encode()
-    for _ in range(count):
-        with urlopen(Request(f"{address}anomaly", body, SENDS)) as answer:
-            answer.read()
+    send(address, source, row, count, SENDS)
     while source not in _sources(address):  # normal rows are written within half a second
         time.sleep(0.05)
 
@@ -41,14 +36,6 @@ def _alarm(address: str, source: str) -> None:
     """A source that is in alarm."""
     _send(address, source, NORMAL_ROW, 3)
     _send(address, source, ANOMALOUS_ROW, 3)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("watching")
-    press_line_bundle(made / "bundle")
-    (made / "rules.yaml").write_text(AT_ONCE, encoding="utf-8")
-    return made
 
 
 @pytest.fixture(scope="module")
