@@ -20,8 +20,9 @@ def main(config: DictConfig) -> None:
     source: DataSource = build(config.data)
     split, output = build(config.split), setting(config, "output", str)
     setting(config, "seed", int)
-    if Path(output).is_file():  # said before the training, not after it
-        raise ConfigurationError(f"output is '{output}', a file; a folder for the bundle is needed")
+    if not output or Path(output).is_file():  # said before the training, not after it
+        what = f"'{output}', a file" if output else "empty"
+        raise ConfigurationError(f"output is {what}; a folder for the bundle is needed")
     frame = source.normal()
     contract = source.contract(frame, setting(config, "window.length", int))
     time = source.time_column(frame)

@@ -181,6 +181,7 @@ WRONG_VALUES = [
     ("fit", ["output=model", "window.length=0", "data.path=rows.csv"], "window length is 0; "),
     ("fit", ["output=model", "window.length=abc", "data.path=rows.csv"], "window.length is 'abc'"),
     ("fit", ["output=model", "seed=1.5"], "seed is 1.5; "),
+    ("fit", ["output=", "data.path=rows.csv"], "output is empty; a folder for the bundle"),
     ("fit", ["output=rows.csv", "data.path=rows.csv"], "output is 'rows.csv', a file; a folder"),
     (
         "fit",
