@@ -27,6 +27,7 @@ from serving.http.connections import COUNTS
 from serving.http.observed import Observed, Templates, protocol_of, routes_of, too_busy
 from serving.http.requests import RequestIds
 from serving.http.security import SecurityHeaders
+from serving.http.slashes import Slashes
 from serving.http.whole_bodies import WholeBodies
 from serving.keys.held import HeldKeys
 from serving.later import AFTER_SECONDS, Later, WaitForLater
@@ -79,9 +80,13 @@ def create_app(settings: Settings) -> FastAPI:
     app: FastAPI = FastAPIOffline(
         title="Kizashi",
         description="Anomaly detection for manufacturing sensors.",
+        servers=[{"url": "./"}],  # where this document is, also below a path of a proxy
+        docs_url=None,  # `serving.documentation` has the pages
+        redoc_url=None,
         telemetry=NO_TELEMETRY,
         lifespan=_lifespan,
     )
+    app.router.default = Slashes(app.router)
     app.state.settings = settings
     app.state.detectors = detectors
     app.state.scoring = scoring
