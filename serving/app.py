@@ -24,6 +24,7 @@ from serving.history.kept import Kept
 from serving.history.service import History
 from serving.http import security
 from serving.http.connections import COUNTS
+from serving.http.heads import HeadAsGet
 from serving.http.observed import Observed, Templates, protocol_of, routes_of, too_busy
 from serving.http.requests import RequestIds
 from serving.http.security import SecurityHeaders
@@ -103,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app, dialects)
     # A layer that is added later stands further out: a request passes them from the bottom up.
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
+    app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(WholeBodies)
     app.add_middleware(OneWindow, endpoint=one_window)
