@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -42,8 +42,9 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 def command(root: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make `main(config)` a command whose configuration starts at `conf/ROOT.yaml`.
 
-    An error that this project raises ends the command with its text alone and exit status 1, and
-    a reader that goes before the output's end (`| head`) without a word.
+    An error that this project raises, and a file that cannot be read or written, end the command
+    with their text alone and exit status 1; a reader that goes before the output's end (`| head`)
+    ends it without a word.
     """
 
     def decorate(main: Callable[[DictConfig], None]) -> Callable[[], None]:
@@ -53,8 +54,11 @@ def command(root: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], 
             try:
                 main(config)
             except (KizashiError, OmegaConfBaseException) as error:
-                print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
-                raise SystemExit(1) from None
+                _end(str(error))
+            except OSError as error:
+                if error.filename is None:
+                    raise
+                _end(f"'{error.filename}': {error.strerror}")
 
         run: Callable[[], None] = hydra.main(
             version_base="1.3", config_path=str(CONF), config_name=root
@@ -82,6 +86,9 @@ def _require_settings(root: str, arguments: Sequence[str]) -> None:
     """
     if any(argument.startswith("-") for argument in arguments):
         return
+    for argument in arguments:
+        if "=" not in argument and not argument.startswith("~"):
+            _end(f"'{argument}' is no setting; NAME=VALUE is needed (--help lists what there is)")
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             hydra.compose(root, overrides=list(arguments))
@@ -91,10 +98,13 @@ def _require_settings(root: str, arguments: Sequence[str]) -> None:
         sentences = re.sub(
             r"Could not override ('.*?')\.", r"\1 is no setting", " ".join(what.split())
         )
-        print(
-            f"{Path(sys.argv[0]).stem}: {sentences} (--help lists what there is)", file=sys.stderr
-        )
-        raise SystemExit(1) from None
+        _end(f"{sentences} (--help lists what there is)")
+
+
+def _end(sentence: str) -> NoReturn:
+    """End the command, saying why."""
+    print(f"{Path(sys.argv[0]).stem}: {sentence}", file=sys.stderr)
+    raise SystemExit(1) from None
 
 
 def quoted(argument: str) -> str:

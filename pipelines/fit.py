@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from kizashi.data.source import DataSource
 from kizashi.data.validate import examine
+from kizashi.errors import ConfigurationError
 from pipelines.command import build, command, setting
 from pipelines.rows import evaluated, labelled_rows, readings, rows_to_choose_by
 from pipelines.tables import print_evaluation
@@ -19,6 +20,9 @@ def main(config: DictConfig) -> None:
     source: DataSource = build(config.data)
     split, output = build(config.split), setting(config, "output", str)
     setting(config, "seed", int)
+    if not output or Path(output).is_file():  # said before the training, not after it
+        what = f"'{output}', a file" if output else "empty"
+        raise ConfigurationError(f"output is {what}; a folder for the bundle is needed")
     frame = source.normal()
     contract = source.contract(frame, setting(config, "window.length", int))
     time = source.time_column(frame)

@@ -54,8 +54,13 @@ def rows_to_choose_by(threshold: Threshold, labelled: LabelledRows | None) -> La
     """The labelled rows that `threshold` may be chosen by: those of the first half of the faults,
     None where the rule wants none or there are none.
 
-    Raises DataError for too few faults, where the rule cannot do without.
+    Raises DataError for none, or too few faults, where the rule cannot do without.
     """
+    if labelled is None and threshold.requires_labels:
+        raise DataError(
+            f"threshold '{threshold.kind}' needs labelled rows, faulty and normal ones, and there "
+            "are none; give data.labelled=FILE or choose another threshold"
+        )
     if labelled is None or not threshold.wants_labels:
         return None
     if labelled.faults < 2 and not threshold.requires_labels:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from kizashi.data.load import find_timestamp
+from kizashi.data.load import TIMESTAMP, find_timestamp, listed
 from kizashi.data.source import FIND
 from kizashi.data.stream import TableStream, open_table
 from kizashi.data.verdict_file import VerdictFile
@@ -28,7 +28,6 @@ from kizashi.runtime.detector import Detector
 from kizashi.tracking import Tracking
 from pipelines.command import build, command, setting
 
-TIMESTAMP = "timestamp"
 VERDICT_COLUMNS = ("score", "status", "p_value", "severity", "top_sensor", "reason")
 
 
@@ -69,7 +68,7 @@ def score_table(
     if missing:
         raise DataError(
             f"sensor{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing in "
-            f"'{table.path}'; it has the columns {_listed(table.columns)}"
+            f"'{table.path}'; it has the columns {listed(table.columns)}"
         )
     judge = RowJudge(detector, kept)
     console = Console(stderr=True)
@@ -117,7 +116,7 @@ def _time_column(table: TableStream, contract: DataContract, timestamp: str | No
     if timestamp is not None and timestamp not in table.columns:
         raise DataError(
             f"data.timestamp is '{timestamp}', and '{table.path}' has the columns "
-            f"{_listed(table.columns)}"
+            f"{listed(table.columns)}"
         )
     if timestamp in (*contract.names, *VERDICT_COLUMNS):
         raise ConfigurationError(
@@ -131,10 +130,6 @@ def _require_another_file(source: Path, output: Path) -> None:
     same = output.exists() and source.exists() and output.samefile(source)
     if same or output.resolve() == source.resolve():
         raise ConfigurationError(f"output is '{output}', the input itself; another file is needed")
-
-
-def _listed(columns: list[str], most: int = 20) -> str:
-    return ", ".join(columns[:most]) + (", …" if len(columns) > most else "")
 
 
 def run() -> None:

@@ -24,9 +24,11 @@ from serving.history.kept import Kept
 from serving.history.service import History
 from serving.http import security
 from serving.http.connections import COUNTS
+from serving.http.heads import HeadAsGet
 from serving.http.observed import Observed, Templates, protocol_of, routes_of, too_busy
 from serving.http.requests import RequestIds
 from serving.http.security import SecurityHeaders
+from serving.http.slashes import Slashes
 from serving.http.whole_bodies import WholeBodies
 from serving.keys.held import HeldKeys
 from serving.later import AFTER_SECONDS, Later, WaitForLater
@@ -79,9 +81,13 @@ def create_app(settings: Settings) -> FastAPI:
     app: FastAPI = FastAPIOffline(
         title="Kizashi",
         description="Anomaly detection for manufacturing sensors.",
+        servers=[{"url": "./"}],  # where this document is, also below a path of a proxy
+        docs_url=None,  # `serving.documentation` has the pages
+        redoc_url=None,
         telemetry=NO_TELEMETRY,
         lifespan=_lifespan,
     )
+    app.router.default = Slashes(app.router)
     app.state.settings = settings
     app.state.detectors = detectors
     app.state.scoring = scoring
@@ -98,6 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app, dialects)
     # A layer that is added later stands further out: a request passes them from the bottom up.
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
+    app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(WholeBodies)
     app.add_middleware(OneWindow, endpoint=one_window)

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from serving import model, openapi_health, pages, protocols
+from serving import documentation, model, openapi_health, pages, protocols
 from serving.alarms import api as alarms_api
 from serving.alarms import events
 from serving.history import api as history_api
@@ -30,6 +30,7 @@ ROUTERS = (
     openapi_health.router,
     metrics.router,
     model.router,
+    documentation.router,
     pages.router,
     sign_in.router,
     history_api.router,

@@ -1,4 +1,5 @@
 """CSV with a header row: columns are found by name, and other columns than sensors are ignored.
+Cells are separated as the header's are: by commas, semicolons or tabs, as in a file to train on.
 
 An empty cell is a missing value, and so is NaN: programs write either. Three ways lead through a
 block of lines, each slower and more careful than the one before: JSON's decoder, where sensors'
@@ -11,7 +12,7 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from serving.formats.rows import (
 )
 from serving.formats.writing import LineWriter
 
+if TYPE_CHECKING:
+    import _csv
+
 CHARSETS = {
     "utf-8": "utf-8-sig",
     "us-ascii": "ascii",
@@ -41,6 +45,8 @@ CHARSETS = {
     "windows-1252": "cp1252",
 }
 """A closed table: some of Python's codecs take minutes over a large body."""
+SEPARATORS = (",", ";", "\t")
+SHOWN_NAMES, SHOWN_CHARACTERS = 8, 40
 NO_MARK = everything_but(b",\n")
 OPEN_QUOTE = "unexpected end of data"  # what `csv` says of a text that ends inside a quoted cell
 
@@ -54,6 +60,7 @@ class CsvReader:
             raise WrongMediaType(f"charset is {charset[:60]!r}; known are {', '.join(CHARSETS)}")
         self._contract = contract
         self._text = _Text(charset)
+        self._separator = ","
         self._columns: list[int] = []
         self._width = 0
         self._left = self._open = ""
@@ -63,16 +70,20 @@ class CsvReader:
     def feed(self, block: bytes) -> Iterator[FloatArray]:
         text = self._left + self._text.read(block)
         # White space at the end of a file is no row; in the middle of it, it is a wrong one.
-        end = text.rfind("\n", 0, len(text.rstrip())) + 1
+        end = text.rfind("\n", 0, len(self._stripped(text))) + 1
         yield from self._read(text[:end])
         self._left = self._open + text[end:]
         require_an_end(self._left, self._rows)
 
     def finish(self) -> Iterator[FloatArray]:
-        text = (self._left + self._text.read(b"", last=True)).rstrip()
+        text = self._stripped(self._left + self._text.read(b"", last=True))
         yield from self._read(text + "\n" if text else "", last=True)
 
     def close(self) -> None: ...
+
+    def _stripped(self, text: str) -> str:
+        """The text without the white space at its end; a tab that separates cells is none."""
+        return text.rstrip(" \n") if self._separator == "\t" else text.rstrip()
 
     def _read(self, text: str, last: bool = False) -> Iterator[FloatArray]:
         """Rows of whole lines; what is left of them because a quote is open goes to `_open`."""
@@ -91,21 +102,33 @@ class CsvReader:
         yield rows_NF
 
     def _after_header(self, text: str, last: bool) -> str:
-        """Find the sensors in the first row; the text after it."""
+        """Find the sensors in the first row that is not blank; the text after it."""
         lines = _lines(text)
-        rows = csv.reader(lines, strict=True)
+        begin = next((at for at, line in enumerate(lines) if line.strip()), None)
+        if begin is None:
+            raise MalformedBody("the body is empty; a header row, of sensors' names, is needed")
+        self._lines, lines = begin, lines[begin:]
+        self._separator = max(SEPARATORS, key=lines[0].count)
+        rows = self._cells(lines)
         try:
             names = [name.strip() for name in next(rows, [])]
         except csv.Error as error:
             self._require_open(error, rows.line_num, last)
             self._open = text
             return ""
-        self._columns = columns(names, self._contract, " in the header row")
-        self._width, self._lines = len(names), rows.line_num
+        self._columns = columns(names, self._contract, f" in the header row ({_listed(names)})")
+        self._width, self._lines = len(names), begin + rows.line_num
         return "".join(lines[rows.line_num :])
+
+    def _cells(self, lines: list[str]) -> "_csv.Reader":
+        return csv.reader(lines, delimiter=self._separator, strict=True)
 
     def _plain(self, text: str) -> FloatArray:
         """Lines of plain numbers; raises ValueError when any of them needs a closer look."""
+        if self._separator != ",":
+            if "," in text or '"' in text:
+                raise ValueError("a comma or a quote inside a cell")
+            text = text.replace(self._separator, ",")
         cells = (_unquoted(text) if '"' in text else text).encode()
         count, width = cells.count(b"\n"), self._width
         if cells.translate(None, NO_MARK) != (b"," * (width - 1) + b"\n") * count:
@@ -138,7 +161,7 @@ class CsvReader:
 
     def _quoted(self, text: str, last: bool) -> Iterator[FloatArray]:
         lines = _lines(text)
-        found = csv.reader(lines, strict=True)
+        found = self._cells(lines)
         rows: list[list[str]] = []
         whole, failed = 0, None
         try:
@@ -214,6 +237,11 @@ def _unquoted(text: str) -> str:
     if "," in inside or "\n" in inside or not opening == closing == count:
         raise ValueError("quotes inside a cell, or around a comma")
     return text.replace('"', "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = [repr(name[:SHOWN_CHARACTERS]) for name in names[:SHOWN_NAMES]]
+    return ", ".join(shown + ["…"] * (len(names) > SHOWN_NAMES))
 
 
 def _lines(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from kizashi.errors import InvalidRow, Problem
 from kizashi.runtime.contract import DataContract
 from serving.errors import invalid
 from serving.formats.json_rows import read_lines
@@ -108,8 +109,14 @@ def _instances(body: bytes) -> Iterator[Any]:
 
 def _whole(body: bytes) -> list[Any]:
     content = parse_json(body)
-    if not isinstance(content, dict) or set(content) != {"instances"}:
-        raise invalid('the body is not {"instances": [[...], ...]}, which is needed')
+    if not isinstance(content, dict):
+        raise invalid('the body is not an object; {"instances": [[...], ...]} is needed')
+    unknown = [name for name in content if name != "instances"]
+    problems = [Problem(f"{name[:60]!r} is unknown; instances is known") for name in unknown]
+    if "instances" not in content:
+        problems.append(Problem("'instances' is missing; a list of rows is needed"))
+    if problems:
+        raise InvalidRow(problems)
     instances = content["instances"]
     if not isinstance(instances, list):
         raise invalid(f"instances is {str(instances)[:60]}; a list of rows is needed")

@@ -159,6 +159,8 @@ def parse_json(body: bytes) -> Any:
 
     Raises MalformedBody, or InvalidRow for a name that occurs twice in one object.
     """
+    if not body or body.isspace():
+        raise MalformedBody("the body is empty; JSON is needed")
     read_float = None if len(body) <= AT_ONCE_BYTES else _float
     with json_problems():
         return json.loads(

@@ -62,9 +62,9 @@ def cut(sizes: Iterable[tuple[str, object]], rest: memoryview) -> dict[str, memo
     for name, size in sizes:
         left = len(rest) - start
         if type(size) is not int or not 0 <= size <= left:
-            shown = str(size)[:40]
             raise invalid(
-                f"{SIZE} of input {name[:60]!r} is {shown}; {left} bytes are left behind the JSON"
+                f"{SIZE} of input {name[:60]!r} is {repr(size)[:40]}; a whole number is needed, at "
+                f"most the {left} bytes that are left behind the JSON"
             )
         tensors[name] = rest[start : start + size]
         start += size

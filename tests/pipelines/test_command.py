@@ -91,7 +91,8 @@ def test_help_says_what_a_command_does_and_lists_its_settings(shell: Shell, name
         *((name, "nonsense=1", "nonsense") for name in COMMANDS),
         ("train", "model.nonsense=1", "nonsense"),
         ("train", "nonsense/deep=1", "nonsense"),
-        ("train", "nonsense", "nonsense"),
+        ("train", "nonsense", "'nonsense' is no setting; NAME=VALUE is needed"),
+        ("promote", "2", "'2' is no setting; NAME=VALUE is needed"),
         ("train", "=", "="),
         ("train", "model.width=[1", "[1"),
     ],
@@ -117,6 +118,7 @@ def test_an_unknown_option_ends_with_those_there_are(shell: Shell, group: str) -
         assert option.stem in ended.err
 
 
+INFERRED = ["data=inferred", "data.path=rows.csv"]
 WRONG_VALUES = [
     ("train", ["model.members=abc"], "model.members is 'abc'; "),
     ("train", ["model.members=0"], "model: members is 0; a whole number from 1 is needed"),
@@ -179,6 +181,19 @@ WRONG_VALUES = [
     ("fit", ["output=model", "window.length=0", "data.path=rows.csv"], "window length is 0; "),
     ("fit", ["output=model", "window.length=abc", "data.path=rows.csv"], "window.length is 'abc'"),
     ("fit", ["output=model", "seed=1.5"], "seed is 1.5; "),
+    ("fit", ["output=", "data.path=rows.csv"], "output is empty; a folder for the bundle"),
+    ("fit", ["output=rows.csv", "data.path=rows.csv"], "output is 'rows.csv', a file; a folder"),
+    (
+        "fit",
+        ["output=model", "data.path=rows.csv", "threshold=labelled"],
+        "threshold 'labelled' needs labelled rows, faulty and normal ones, and there are none; ",
+    ),
+    ("validate", ["artifacts=rows.csv", *INFERRED], "'rows.csv/validated': "),
+    (
+        "validate",
+        [*INFERRED, "data.labelled=labelled.csv"],
+        "column 'b' missing; the labelled table has a, label. ",
+    ),
     ("score", [], "input is missing; give it as input="),
     ("score", ["input=nowhere.csv", "output=scores.csv"], "nowhere.csv"),
 ]
@@ -192,6 +207,7 @@ def test_a_wrong_value_ends_with_one_sentence_that_names_it(
     shell: Shell, tmp_path: Path, name: str, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n" + "1,2\n2,1\n" * 50)
+    (tmp_path / "labelled.csv").write_text("a,label\n1,0\n")
     ended = shell(name, *arguments)
     assert ended.status == 1
     assert message in ended.err

@@ -37,7 +37,7 @@ TWO = labelled(slice(100, 150), slice(400, 440))
 def test_only_a_rule_that_wants_labels_is_given_rows_and_then_those_of_the_first_half() -> None:
     assert rows_to_choose_by(ConformalThreshold(), TWO) is None
     assert rows_to_choose_by(AutoThreshold(labels=False), TWO) is None
-    assert rows_to_choose_by(LabelledThreshold(), None) is None
+    assert rows_to_choose_by(AutoThreshold(), None) is None
     for rule in (LabelledThreshold(), AutoThreshold()):
         chosen = rows_to_choose_by(rule, TWO)
         assert chosen is not None and chosen.label_N.sum() == 50
@@ -48,6 +48,11 @@ def test_with_one_fault_a_rule_that_can_do_without_labels_does() -> None:
     assert rows_to_choose_by(AutoThreshold(), one) is None
     with pytest.raises(DataError, match="two are needed"):
         rows_to_choose_by(LabelledThreshold(), one)
+
+
+def test_a_rule_that_needs_labels_says_so_before_anything_is_trained() -> None:
+    with pytest.raises(DataError, match="threshold 'labelled' needs labelled rows"):
+        rows_to_choose_by(LabelledThreshold(), None)
 
 
 def judged(bundle: Bundle, threshold: Threshold) -> Bundle:

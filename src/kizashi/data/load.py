@@ -6,6 +6,7 @@ A CSV file is read as text: what a cell says is kept exactly, so that a bad one 
 import codecs
 import csv
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from kizashi.runtime.contract import DataContract, Sensor
 
 LABEL = "label"
 FAULT = "fault"
+TIMESTAMP = "timestamp"
 SURPLUS = "(beyond the header)"
 """Column that `read_table` adds when a row has more cells than the header has names."""
 UNNAMED = "Unnamed: "
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 ENCODINGS = ("utf-8-sig", "cp932")  # Excel in Japan saves CSV as cp932
 _SEPARATORS = (",", ";", "\t")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def read_table(path: Path | str) -> pd.DataFrame:
@@ -38,8 +41,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     the file is missing, unreadable or has no header.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"data file '{path}' does not exist; a CSV or Parquet file is needed")
+    require_file(path)
     readers = {".csv": _read_csv, ".tsv": _read_csv, ".txt": _read_csv, ".parquet": _read_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -48,6 +50,13 @@ def read_table(path: Path | str) -> pd.DataFrame:
     names = [str(name) for name in frame.columns]
     require_distinct(names, path)
     return frame.set_axis(names, axis="columns")
+
+
+def require_file(path: Path) -> None:
+    """Raise DataError unless there is a file at `path`."""
+    if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
+        raise DataError(f"data file '{path}' {what}; a CSV or Parquet file is needed")
 
 
 def data_contract(
@@ -84,17 +93,19 @@ def infer_contract(
         if name not in apart and not str(name).startswith(UNNAMED)
     ]
     if not names:
-        raise DataError(f"no column can be a sensor; columns: {_listed(frame.columns)}")
+        raise DataError(f"no column can be a sensor; columns: {listed(frame.columns)}")
     for name in names:
         _require_mostly_numbers(frame[name])
     return DataContract(tuple(Sensor(name) for name in names), window_length)
 
 
 def find_timestamp(frame: pd.DataFrame, sample: int = 1000) -> str | None:
-    """The first column whose cells are mostly dates and times, or None; numbers do not count.
+    """The column `timestamp`, else the first whose cells are mostly dates and times, or None.
 
-    Looks at the first `sample` rows.
+    Numbers count as times in the column `timestamp` alone. Looks at the first `sample` rows.
     """
+    if TIMESTAMP in frame.columns and times(frame[TIMESTAMP].head(sample)).notna().mean() > 0.5:
+        return TIMESTAMP
     for name in frame.columns:
         cells = frame[name].head(sample)
         if len(cells) and numbers(cells).notna().mean() < 0.5 and times(cells).notna().mean() > 0.5:
@@ -170,14 +181,22 @@ def read_header(path: Path, encoding: str) -> tuple[list[str], str, int]:
         count, names = next(filled, (0, []))
     if not names:
         raise DataError(f"data file '{path}' is empty; a header and rows of numbers are needed")
-    if numbers(pd.Series(names, dtype="str")).notna().all():
+    if _are_values(names):
         raise DataError(
-            f"data file '{path}' begins with numbers ({_listed(names)}); "
+            f"data file '{path}' begins with numbers ({listed(names)}); "
             "a first line with the names of the columns is needed"
         )
     named = [name.strip() or f"{UNNAMED}{place}" for place, name in enumerate(names)]
     require_distinct(named, path)
     return named, separator, count
+
+
+def _are_values(cells: Sequence[str]) -> bool:
+    """Whether a line has a number, and beside numbers nothing but times and empty cells: readings,
+    not names."""
+    filled = pd.Series([cell for cell in cells if cell.strip()], dtype="str")
+    read = numbers(filled).notna()
+    return bool(read.any() and times(filled[~read]).notna().all())
 
 
 def require_distinct(names: Sequence[str], path: Path) -> None:
@@ -243,12 +262,18 @@ def _require_mostly_numbers(column: pd.Series) -> None:
     text = numbers(column).isna() & filled
     if text.sum() * 2 > filled.sum():
         place = int(np.argmax(text.to_numpy()))
+        cell = str(column.iloc[place])
+        advice = (
+            "write numbers with a decimal point"
+            if _DECIMAL_COMMA.fullmatch(cell.strip())
+            else "list the sensors, name it as the timestamp, or remove it"
+        )
         raise DataError(
-            f"column '{column.name}' is mostly not numbers (row {place + 1} is "
-            f"'{column.iloc[place]}'); list the sensors, name it as the timestamp, or remove it"
+            f"column '{column.name}' is mostly not numbers (row {place + 1} is '{cell}'); {advice}"
         )
 
 
-def _listed(names: Sequence[Any] | pd.Index, most: int = 20) -> str:
+def listed(names: Sequence[Any] | pd.Index, most: int = 20) -> str:
+    """Names as a sentence can hold them."""
     shown = ", ".join(str(name) for name in list(names)[:most])
     return shown + (", …" if len(names) > most else "")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from kizashi.data.load import data_contract, find_timestamp, read_table
-from kizashi.errors import ConfigurationError
+from kizashi.data.load import data_contract, find_timestamp, listed, read_table
+from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract
 
 FIND = "auto"
-"""As the timestamp: take the first column that holds dates and times, if there is one."""
+"""As the timestamp: the column `timestamp`, else the first that holds dates and times, if any."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,16 @@ class DataSource:
         return find_timestamp(frame) if self.timestamp == FIND else self.timestamp
 
     def contract(self, frame: pd.DataFrame, window_length: int) -> DataContract:
-        """The sensors of `frame`, as configured or inferred."""
-        contract = data_contract(frame, self.sensors, self.time_column(frame), window_length)
+        """The sensors of `frame`, as configured or inferred.
+
+        Raises DataError where sensors are inferred and the column of times is not there, since
+        whichever column holds them would be taken for a sensor.
+        """
+        time = self.time_column(frame)
+        if self.sensors is None and time is not None and time not in frame.columns:
+            raise DataError(
+                f"data.timestamp is '{time}', and '{self.path}' has the columns "
+                f"{listed(frame.columns)}; one of them, auto or null is needed"
+            )
+        contract = data_contract(frame, self.sensors, time, window_length)
         return replace(contract, missing=self.missing, max_missing_share=self.max_missing_share)

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kizashi.data.load import ENCODINGS, SURPLUS, read_header, require_distinct
+from kizashi.data.load import ENCODINGS, SURPLUS, read_header, require_distinct, require_file
 from kizashi.errors import DataError
 
 CELLS_AT_ONCE = 2**19
@@ -183,8 +183,7 @@ class _Body(io.RawIOBase):
 def open_table(path: Path | str) -> TableStream:
     """Open a CSV or Parquet file; raises DataError when it is missing or no such file."""
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"data file '{path}' does not exist; a CSV or Parquet file is needed")
+    require_file(path)
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv", ".txt"):
         return CsvStream(path)

@@ -15,7 +15,7 @@ import pandera.pandas as pa
 
 from kizashi.data.cells import blank, numbers, times
 from kizashi.data.findings import Finding, finding, order_findings, sensor_findings
-from kizashi.data.load import FAULT, LABEL, SURPLUS
+from kizashi.data.load import FAULT, LABEL, SURPLUS, listed
 from kizashi.data.order import Places
 from kizashi.data.report import describe
 from kizashi.errors import ConfigurationError, DataError
@@ -56,9 +56,9 @@ class Validation:
             raise DataError(self._refusal(f"{share}; at most {max_bad_share:.1%} may be"))
         ranges = self.report["sensors"].values()
         if not self.report["labelled"] and all(sensor["constant"] for sensor in ranges):
+            rows = f"all {len(self.rows):,} good rows" if len(self.rows) > 1 else "the one good row"
             raise DataError(
-                f"every sensor is constant in all {len(self.rows):,} good rows; rows of a machine "
-                "at work are needed"
+                f"every sensor is constant in {rows}; rows of a machine at work are needed"
             )
         return self
 
@@ -159,7 +159,7 @@ def _findings(
         surplus = np.flatnonzero(~blank(raw[SURPLUS]))
         wanted = f"{named} cells are needed"
         yield finding("surplus_cells", raw[SURPLUS], surplus, "beyond the header stands ", wanted)
-    failed = _failures(parsed, _schema(contract, timestamp, labelled), raw)
+    failed = _failures(parsed, _schema(contract, timestamp, labelled), raw, labelled)
     if timestamp is not None:
         unread = failed.get((timestamp, "time"), NOTHING)
         wanted = "a time such as 2026-01-05T00:00:00Z is needed"
@@ -209,7 +209,7 @@ def _within(sensor: Sensor) -> Callable[[pd.Series], pd.Series]:
 
 
 def _failures(
-    parsed: pd.DataFrame, schema: pa.DataFrameSchema, raw: pd.DataFrame
+    parsed: pd.DataFrame, schema: pa.DataFrameSchema, raw: pd.DataFrame, labelled: bool
 ) -> dict[tuple[str, str], Places]:
     """Places of the failing rows by column and check; raises DataError for missing columns."""
     try:
@@ -224,18 +224,20 @@ def _failures(
         if error.reason_code is pa.errors.SchemaErrorReason.COLUMN_NOT_IN_DATAFRAME
     ]
     if missing:
-        raise DataError(_missing(missing, raw))
+        raise DataError(_missing(missing, raw, labelled))
     return {
         (str(error.schema.name), str(error.check.name)): np.flatnonzero(~error.check_output)
         for error in errors
     }
 
 
-def _missing(names: list[str], raw: pd.DataFrame) -> str:
-    listed = ", ".join(f"'{name}'" for name in names)
-    present = ", ".join(str(name) for name in raw.columns[:20])
+def _missing(names: list[str], raw: pd.DataFrame, labelled: bool) -> str:
+    plural = "s" if len(names) > 1 else ""
+    absent = ", ".join(f"'{name}'" for name in names)
+    table = "labelled table" if labelled else "table"
+    instead = "; or do without labelled rows: data.labelled=null" if labelled else ""
     return (
-        f"column{'s' if len(names) > 1 else ''} {listed} missing; the table has {present}"
-        f"{', …' if len(raw.columns) > 20 else ''}. Rename the columns, or say in conf/data which "
-        "sensors there are and which column is the timestamp (null if there is none)"
+        f"column{plural} {absent} missing; the {table} has {listed(raw.columns)}. Rename the "
+        "columns, or say in conf/data which sensors there are and which column is the timestamp "
+        f"(null if there is none){instead}"
     )

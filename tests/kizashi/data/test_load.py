@@ -71,6 +71,10 @@ def test_shift_jis_is_read_and_said(tmp_path: Path, caplog: pytest.LogCaptureFix
         ("a,b\n", "no rows"),
         ("a,b\n\n\n", "no rows"),
         ("1.5,2\n3,4\n", "begins with numbers (1.5, 2)"),
+        (
+            "2026-01-05T00:00:00Z,1.5,\n2026-01-05T00:00:30Z,2,3\n",
+            "begins with numbers (2026-01-05",
+        ),
         ("a,b,a\n1,2,3\n", "two columns named 'a'"),
         ('a,b\n1,2\n"3,4\n5,6\n', "cannot be read as CSV"),
     ],
@@ -164,6 +168,25 @@ def test_a_sensor_list_that_cannot_be_used_is_refused(listed: dict[str, object],
     with pytest.raises(ConfigurationError) as refused:
         data_contract(pd.DataFrame(), [listed], "time")
     assert said in str(refused.value)
+
+
+def test_numbers_with_a_decimal_comma_are_called_that() -> None:
+    with pytest.raises(DataError, match=r"'1,25'\); write numbers with a decimal point"):
+        infer_contract(pd.DataFrame({"a": ["1,25", "1,5"]}), None)
+
+
+def test_a_folder_is_not_said_to_be_absent(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").mkdir()
+    with pytest.raises(DataError, match=r"rows\.csv' is no file"):
+        read_table(tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize("cells", [["1767225600", "1767225630"], [0, 30]])
+def test_counted_seconds_are_times_in_the_column_timestamp_alone(cells: list[object]) -> None:
+    frame = pd.DataFrame({"counter": cells, "timestamp": cells, "at": ["2026-01-05", "2026-01-06"]})
+    assert find_timestamp(frame) == "timestamp"
+    assert find_timestamp(frame[["counter"]]) is None
+    assert find_timestamp(frame.assign(timestamp=["early", "late"])) == "at"
 
 
 def test_the_column_of_times_is_found_by_what_it_holds() -> None:

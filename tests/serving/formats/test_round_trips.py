@@ -112,7 +112,8 @@ def test_where_a_body_is_cut_changes_nothing(
     assert repr(pieces(sent, blocks, lenient)) == repr(pieces(sent, [body], lenient))
 
 
-CSV_TEXTS = st.text(alphabet="0123456789.,\"\n\r '-eE_xn", max_size=60)
+CSV_TEXTS = st.text(alphabet="0123456789.,;\t\"\n\r '-eE_xn", max_size=60)
+SEPARATORS = st.sampled_from([",", ";", "\t"])
 CSV_CELLS = st.sampled_from(
     [
         *("1", "2.5", '"3"', '"a ""b"""', '"x, y"', '"two\nlines"', "", " 4 ", "1_0", "nan", "1 2"),
@@ -137,30 +138,37 @@ CSV_CELLS = st.sampled_from(
 
 @given(
     table=st.lists(st.lists(CSV_CELLS, min_size=4, max_size=4), max_size=8),
+    separator=SEPARATORS,
     end=st.sampled_from(["\n", "\r\n", "\r"]),
     tail=CSV_TEXTS | st.just(""),
     data=st.data(),
 )
 @settings(max_examples=200, deadline=None)
 def test_any_csv_is_read_alike_however_it_is_cut(
-    lenient: DataContract, table: list[list[str]], end: str, tail: str, data: st.DataObject
+    lenient: DataContract,
+    table: list[list[str]],
+    separator: str,
+    end: str,
+    tail: str,
+    data: st.DataObject,
 ) -> None:
-    lines = [",".join(row) for row in [["note", *NAMES], *table]]
+    lines = [separator.join(row) for row in [["note", *NAMES], *table]]
     body = (end.join(lines) + end + tail).encode()
     blocks = data.draw(cut(body))
     assert repr(pieces(CSV, blocks, lenient)) == repr(pieces(CSV, [body], lenient))
 
 
 @given(
-    table=st.lists(st.tuples(CSV_CELLS, CSV_CELLS, CSV_CELLS, CSV_CELLS), min_size=1, max_size=5)
+    table=st.lists(st.tuples(CSV_CELLS, CSV_CELLS, CSV_CELLS, CSV_CELLS), min_size=1, max_size=5),
+    separator=SEPARATORS,
 )
 @settings(max_examples=300, deadline=None)
 def test_the_fast_way_through_csv_reads_what_the_careful_way_reads(
-    lenient: DataContract, table: list[tuple[str, ...]]
+    lenient: DataContract, table: list[tuple[str, ...]], separator: str
 ) -> None:
-    body = "\n".join([",".join(("note", *NAMES)), *(",".join(row) for row in table)])
+    body = "\n".join(separator.join(row) for row in [("note", *NAMES), *table])
     # A quoted cell with a quote in it is beyond the fast way, and says nothing about numbers.
-    careful = body + '\n"a ""b""",1,2,3'
+    careful = body + "\n" + separator.join(('"a ""b"""', "1", "2", "3"))
     fast, slow = (pieces(CSV, [text.encode()], lenient) for text in (body, careful))
     assert repr(fast) == repr(slow if isinstance(slow, str) else slow[:-1])
 

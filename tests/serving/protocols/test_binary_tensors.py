@@ -104,12 +104,16 @@ def test_nan_in_a_binary_tensor_is_missing_and_infinity_is_refused(filling: Test
 @pytest.mark.parametrize(
     ("inputs", "behind", "said"),
     [
-        ([binary_tensor(12)], b"", "12; 0 bytes are left behind the JSON"),
+        (
+            [binary_tensor(12)],
+            b"",
+            "12; a whole number is needed, at most the 0 bytes that are left",
+        ),
         ([binary_tensor(12)], b"x" * 13, "13 bytes came behind the JSON, and"),
         ([binary_tensor(11)], b"x" * 11, "has 11 bytes; FP32 of shape [1, 3] has 12"),
-        ([binary_tensor(-1)], b"x" * 12, "is -1; 12 bytes are left"),
-        ([binary_tensor("12")], b"x" * 12, "is 12; 12 bytes are left"),
-        ([binary_tensor(True)], b"x" * 12, "is True; 12 bytes are left"),
+        ([binary_tensor(-1)], b"x" * 12, "is -1; a whole number is needed"),
+        ([binary_tensor("12")], b"x" * 12, "is '12'; a whole number is needed"),
+        ([binary_tensor(True)], b"x" * 12, "is True; a whole number is needed"),
         ([binary_tensor(12, "BF16")], b"x" * 12, "datatype of input 'values' is 'BF16'"),
         ([binary_tensor(12) | {"data": [1, 2, 3]}], b"x" * 12, "has both data and"),
         ([binary_tensor(12, rows=10**12)], b"x" * 12, "has 12 bytes; FP32 of shape"),

@@ -266,7 +266,7 @@ def test_what_is_wrong_with_a_table_is_said(client: TestClient, body: Any, said:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "the body is not JSON"),
+        (b"", "the body is empty"),
         (b'{"instances": [[1,', "the body is not JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"instances": "' + b"\xff" + b'"}', "the body is not utf-8"),

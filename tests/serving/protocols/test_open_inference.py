@@ -291,7 +291,7 @@ def test_what_is_wrong_with_a_request_is_said(client: TestClient, body: Any, sai
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"", "the body is not JSON"),
+        (b"", "the body is empty"),
         (b"{", "the body is not JSON"),
         (b"\xff\xff{}", "the body is not"),
         (b"[" * 100_000, "nested too deeply"),

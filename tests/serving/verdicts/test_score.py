@@ -163,7 +163,7 @@ def test_every_finite_row_gets_a_finite_score(client: TestClient, extreme: float
         (b"{}", 422, "'values' is missing"),
         (b"[1,2,3]", 422, "the body is not an object"),
         (b"null", 422, "the body is not an object"),
-        (b"", 400, "the body is not JSON"),
+        (b"", 400, "the body is empty; JSON is needed"),
         (b"{", 400, "the body is not JSON"),
         (b'{"values":[1,2,3]} x', 400, "the body is not JSON"),
         (b"values=1,2,3", 400, "the body is not JSON"),
