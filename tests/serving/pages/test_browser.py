@@ -70,7 +70,7 @@ def test_an_anomaly_shows_its_score_rarity_and_each_sensors_share(
     expect(verdict.locator(".word")).to_have_text(word)
     expect(verdict.locator(".shares li")).to_have_count(3)
     shares = [
-        float(text.removesuffix(" %")) for text in verdict.locator(".amount").all_inner_texts()
+        float(text.removesuffix("\u00a0%")) for text in verdict.locator(".amount").all_inner_texts()
     ]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.5)
