@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
@@ -43,7 +42,11 @@ def test_alarm_and_newest_row_are_there_before_the_library_that_draws(
 ) -> None:
     held: list[Route] = []
     page = open_page(service)
-    page.route(LIBRARY, lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(LIBRARY, hold)
     page.goto(f"{service}sources/press-1", wait_until="commit")
     expect(page.locator("#alarms .state-word")).to_have_text("Alarm")
     expect(page.locator("#cursor .cursor-share")).to_have_count(3)
