@@ -168,7 +168,7 @@ async function draw() {
 /** Put the cursor where it belongs: where it was left, else at the newest point. */
 function point() {
   const index = cursor === null ? trail.time.length - 1 : nearest(trail, cursor);
-  const said = showPoint(trail, index);
+  const said = showPoint(trail, index, sensors());
   const line = byId("chart-cursor");
   const place = index < 0 || cursor === null ? null : trend.placeOf(trail.time[index]);
   line.hidden = place === null;

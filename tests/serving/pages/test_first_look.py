@@ -22,6 +22,13 @@ def _send(address: str, source: str, row: list[float], count: int = 1) -> None:
     for _ in range(count):
         with urlopen(Request(f"{address}anomaly", body, SENDS)) as answer:
             answer.read()
+    while source not in _sources(address):  # normal rows are written within half a second
+        time.sleep(0.05)
+
+
+def _sources(address: str) -> list[str]:
+    with urlopen(f"{address}api/sources") as answer:
+        return [one["name"] for one in json.load(answer)["sources"]]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +40,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(app) as address:
         _send(address, "press-1", NORMAL_ROW, 3)
         _send(address, "press-1", ANOMALOUS_ROW, 3)
-        time.sleep(0.6)  # normal rows are written within half a second
         yield address
 
 
@@ -87,3 +93,31 @@ def test_a_tile_does_not_tell_a_score_as_a_part_of_the_threshold(
     page = open_page(service)
     last = page.get_by_role("link", name="press-1").locator(".tile-last")
     expect(last).to_have_text(re.compile(r"Anomaly, score [\d.]+, threshold [\d.]+$"))
+
+
+@pytest.mark.parametrize(
+    ("language", "more"), [("en", "Sensors not listed: 181"), ("ja", "ほかに 181 個のセンサー")]
+)
+def test_of_many_sensors_those_with_the_largest_shares_are_listed_until_all_are_asked_for(
+    service: str, open_page: OpenPage, language: str, more: str
+) -> None:
+    page = open_page(service, language=language)
+
+    def many(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        first = told["sensors"][0]
+        first["share"] = [None if one is None else 0.001 for one in first["share"]]
+        told["sensors"] = [{**first, "name": f"zone-{at:03}"} for at in range(187)]
+        told["sensors"][150]["share"] = [None if one is None else 0.8 for one in first["share"]]
+        route.fulfill(response=answer, json=told)
+
+    page.route("**/api/series?*", many)
+    page.goto(f"{service}sources/press-1")
+    listed = page.locator("#cursor .shares > li")
+    expect(listed).to_have_count(6)
+    expect(listed.first).to_contain_text("zone-150")
+    expect(page.locator("#cursor")).to_contain_text(more)
+    page.locator("#all-sensors").click()
+    expect(listed).to_have_count(187)
+    expect(page.locator("#cursor")).not_to_contain_text(more)
