@@ -192,7 +192,7 @@ class Access:
             try:
                 self.rights.check(scope, headers, right, state)
             except (Unauthenticated, Forbidden) as error:
-                asks = self.rights.keys.required and _opens_a_page(scope, headers)
+                asks = self.rights.keys.required and opens_a_page(scope)
                 if self.ask is None or not asks:
                     raise
                 state["reason"] = type(error).__name__  # for the metrics, as Problems does
@@ -274,9 +274,9 @@ def path_within(scope: Scope) -> str:
     return path
 
 
-def _opens_a_page(scope: Scope, headers: Headers) -> bool:
+def opens_a_page(scope: Scope) -> bool:
     """Whether a person opens an address in a browser; scripts and clients ask for other types."""
-    return scope["method"] in SAFE and b"text/html" in headers.get(b"accept", b"")
+    return scope["method"] in SAFE and b"text/html" in dict(scope["headers"]).get(b"accept", b"")
 
 
 def _local(server: tuple[str, int | None] | None) -> bool:

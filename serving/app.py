@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from serving import errors, health
-from serving.access import Access, Rights
+from serving.access import Access, Rights, opens_a_page
 from serving.companion import Companion, attendant, follower
-from serving.errors import Dialects, Forbidden, Problems, Unauthenticated
+from serving.errors import Dialects, Failure, Forbidden, Problems, Unauthenticated
 from serving.following.cache import Cache
 from serving.following.detectors import Detectors
 from serving.history.kept import Kept
@@ -101,7 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.publisher = Publisher(
         counts, settings.metrics_folder, lambda: of_host(cache, app.state.attendant)
     )
-    errors.install(app, dialects)
+    errors.install(app, dialects, _failed_page)
     # A layer that is added later stands further out: a request passes them from the bottom up.
     one_window = ScoreEndpoint(scoring, min(ONE_WINDOW_BYTES, settings.max_body_bytes))
     app.add_middleware(HeadAsGet)
@@ -161,6 +161,14 @@ def _ask_to_sign_in(scope: Scope, error: Unauthenticated | Forbidden) -> Respons
     from serving.pages import sign_in  # has come: nothing that is answered at once is a page
 
     return sign_in.ask(scope, error)
+
+
+def _failed_page(request: Request, failed: Failure) -> Response | None:
+    if not opens_a_page(request.scope):
+        return None
+    from serving.pages import failing
+
+    return failing.failed_page(request, failed)
 
 
 @asynccontextmanager

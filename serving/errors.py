@@ -272,11 +272,15 @@ class Problems:
             await self.dialects.write(scope["path"], failed)(scope, receive, send)
 
 
-def install(app: FastAPI, dialects: Dialects) -> None:
+Page = Callable[[Request, Failure], Response | None]
+"""Writes a page for a person who opened an address in a browser, None for everybody else."""
+
+
+def install(app: FastAPI, dialects: Dialects, page: Page) -> None:
     """Answer what FastAPI and Starlette raise, and what nobody foresaw, in the same way."""
 
     def write(request: Request, failed: Failure) -> Response:
-        return dialects.write(request.url.path, failed)
+        return page(request, failed) or dialects.write(request.url.path, failed)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

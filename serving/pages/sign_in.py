@@ -119,7 +119,8 @@ def _sign_in_page(
 ) -> Response:
     locale = asked_locale(request)
     above = "../" * (path_within(request.scope).count("/") - 1)
-    context = {"root": above, "after": after, "said": said, "again": again}
+    # Whoever has no key reads nothing of what was set here, and by whom.
+    context = {"root": above, "after": after, "said": said, "again": again, "by_hand": None}
     return page(request, "sign_in.html", locale, context, status)
 
 

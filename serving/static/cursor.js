@@ -6,8 +6,9 @@ import { exactly, lasting } from "./clock.js";
 import { number, percent, t, withUnit } from "./words.js";
 import { width } from "./trail.js";
 
-/** Show the point `index` of the trail in words. */
-export function showPoint(trail, index) {
+/** Show the point `index` of the trail in words: as many sensors as there are `places`, those with the
+ * largest shares, or those at the places where shares are not known. */
+export function showPoint(trail, index, places) {
   const place = byId("cursor");
   if (index < 0) {
     place.replaceChildren(html("p", { class: "quiet" }, t("cursor.none")));
@@ -21,8 +22,9 @@ export function showPoint(trail, index) {
   const known = shares.some((share) => share !== null);
   const when = exactly(trail.time[index]);
   const asked = raw && trail.sensors[0]?.expected?.[index] === null && trail.time[index] > (trail.asked ?? -Infinity);
-  const order = trail.sensors.map((_, at) => at);
-  if (known) order.sort((one, other) => (shares[other] ?? 0) - (shares[one] ?? 0));
+  const largest = () => trail.sensors.map((_, at) => at).sort((one, other) => (shares[other] ?? 0) - (shares[one] ?? 0)).slice(0, places.length);
+  const order = known ? largest() : places;
+  const others = trail.sensors.length - order.length;
   const score = `${raw ? t("score") : t("cursor.highest")} ${number(trail.score[index])}`;
   place.replaceChildren(
     html("p", { class: "quiet" }, raw ? when : t("cursor.part", { time: when, span: lasting(width(trail)) })),
@@ -31,6 +33,7 @@ export function showPoint(trail, index) {
     html("p", { class: "cursor-score" }, html("strong", {}, score),
       threshold === null ? null : html("span", { class: "quiet" }, `${t("threshold")} ${number(threshold)}`)),
     html("ol", { class: "shares" }, ...order.map((at) => one(trail.sensors[at], index, shares[at], asked))),
+    ...(others ? [html("p", { class: "about" }, t("cursor.others", { count: number(others) }))] : []),
     ...(known ? [] : [html("p", { class: "about" }, t(`cursor.shares.${raw ? (anomaly ? "coming" : "normal") : "zoom"}`))]),
   );
   return `${when}: ${t(`verdict.${status}`)}, ${score}`;

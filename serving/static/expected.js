@@ -1,5 +1,6 @@
 // What the model that serves now expects of the rows of a trail. It is kept of anomalies alone, so it is
-// asked for once the rows are there, and filled in where the trail has none.
+// asked for once the rows are there, and filled in where the trail has none; of anomalies that came as
+// events also each sensor's share, which events do not tell.
 
 import { read } from "./api.js";
 import { t } from "./words.js";
@@ -14,7 +15,10 @@ export async function fillIn(trail, source, signal) {
   if (from < 0) return false;
   const [start, end] = [trail.time[from], trail.time.at(-1)];
   const asked = { source, start: new Date(start).toISOString(), end: new Date(end + 1).toISOString(), points: MOST };
-  const found = await read("api/expected", asked, signal);
+  const [found, kept] = await Promise.all([
+    read("api/expected", asked, signal),
+    unshared(trail, from) ? read("api/series", { ...asked, resolution: "raw" }, signal) : null,
+  ]);
   trail.asked = end;
   trail.told = {
     model: found.model,
@@ -22,19 +26,29 @@ export async function fillIn(trail, source, signal) {
     others: (trail.told?.others ?? false) || found.other_versions > 0,
     untold: (trail.told?.untold ?? false) || found.untold > 0,
   };
-  put(trail, found);
+  if (kept) put(trail, kept, { expected: "expected", share: "share" });
+  put(trail, found, { expected: "values" });
   return true;
 }
 
-/** Rows may have come and gone since they were asked for: they are found by their time again. */
-function put(trail, found) {
+/** Whether there is an anomaly from this place on whose shares are not known. */
+function unshared(trail, from) {
+  return trail.anomalies.some((count, index) => index >= from && count > 0 && trail.sensors.every(({ share }) => (share[index] ?? null) === null));
+}
+
+/** Fill columns of the trail, each from the named one of what was found. Rows may have come and gone
+ * since they were asked for: they are found by their time again. */
+function put(trail, found, filled) {
   const places = new Map();
   trail.time.forEach((time, index) => places.set(time, [...(places.get(time) ?? []), index]));
-  const columns = new Map(found.sensors.map(({ name, values }) => [name, values]));
+  const columns = new Map(found.sensors.map((sensor) => [sensor.name, sensor]));
   found.time.forEach((time, at) => {
     const index = places.get(time)?.shift();
     if (index === undefined) return;
-    for (const sensor of trail.sensors) sensor.expected[index] ??= columns.get(sensor.name)?.[at] ?? null;
+    for (const sensor of trail.sensors) {
+      const told = columns.get(sensor.name);
+      for (const [column, from] of Object.entries(filled)) sensor[column][index] ??= told?.[from][at] ?? null;
+    }
   });
 }
 

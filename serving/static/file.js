@@ -3,6 +3,7 @@
 import { drawScores } from "./chart.js";
 import { cells, decode, records } from "./csv.js";
 import { byId, html, sign } from "./dom.js";
+import { problemWords } from "./problem.js";
 import { postWithProgress } from "./service.js";
 import { model, number, percent, t } from "./words.js";
 
@@ -47,6 +48,7 @@ async function take(files, row) {
   said.textContent = t("file.scoring", { name: file.name });
   byId("file-result-title").textContent = file.name;
   panel.hidden = true;
+  let lines = [];
   try {
     const { text, shiftJis } = decode(await file.arrayBuffer());
     if (mine.signal.aborted) return;
@@ -58,13 +60,14 @@ async function take(files, row) {
       said.textContent = t("file.empty", { name: file.name });
       return;
     }
+    lines = records(text);
     const type = "text/csv; charset=utf-8";
     const { answer, version } = await postWithProgress("anomaly/batch?keep=false", type, text, mine.signal, (share) => progress(mine, share));
     // Another model judged than the one whose threshold this page draws.
     if (version !== model.version) asides.push(t("state.changed", { name: model.name, version }));
-    showScores(file.name, records(text), answer, asides, row);
+    showScores(file.name, lines, answer, asides, row);
   } catch (error) {
-    if (error.name !== "AbortError") showRefusal(file.name, error);
+    if (error.name !== "AbortError") showRefusal(file.name, error, lines);
   } finally {
     if (mine === current) byId("file-progress").hidden = true;
   }
@@ -183,14 +186,15 @@ function downloadLink(name, lines, scores, statuses) {
   return html("p", {}, html("a", { class: "button", href: download, download: file, id: "download" }, t("file.download")));
 }
 
-function showRefusal(name, error) {
+function showRefusal(name, error, lines) {
   const problems = error.problems ?? [];
+  const lineOf = (row) => (row === null || !lines[row + 1] ? "" : number(lines[row + 1].line));
   said.textContent = t("file.wrong", { name });
   const body = problems.map(({ row, sensor, detail }) =>
-    html("tr", {}, ...[row === null ? "" : number(row), sensor ?? "", detail].map((text) => html("td", {}, text))));
+    html("tr", {}, ...[row === null ? "" : number(row), lineOf(row), sensor ?? "", problemWords(detail)].map((text) => html("td", {}, text))));
   result.replaceChildren(
     html("p", { class: "refused" }, problems.length ? t("file.problems", { count: number(problems.length) }) : error.message),
-    ...(problems.length ? [table([t("file.row"), t("file.sensor"), t("file.problem")], body)] : []),
+    ...(problems.length ? [table([t("file.row"), t("file.line"), t("file.sensor"), t("file.problem")], body)] : []),
     ...(problems.some(({ row }) => row !== null) ? [html("p", { class: "about" }, t("file.numbering"))] : []),
   );
   open();

@@ -68,7 +68,7 @@ function facts(source) {
     html("p", { class: "tile-what" }, what),
     source.severity === null ? null : html("p", { class: "tile-severity" }, html("span", {}, t("alarm.severity")), severityBar(source.severity)),
     loudest?.chattering ? html("p", { class: "tile-also" }, t("alarm.chattering", { count: number(loudest.occurrence?.begins ?? 0) })) : null,
-    others.length ? html("p", { class: "tile-also" }, t("overview.also", { alarms: others.map((one) => `${kindWord(one.kind)} (${t(`alarm.state.${one.state}`)})`).join(", ") })) : null,
+    others.length ? html("p", { class: "tile-also" }, t("overview.also", { alarms: others.map((one) => t("overview.also.one", { kind: kindWord(one.kind), state: t(`alarm.state.${one.state}`) })).join(", ") })) : null,
   ].filter(Boolean);
 }
 

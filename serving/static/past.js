@@ -49,7 +49,7 @@ function rows(one, changed) {
   const ended = one.ended === null ? now() : Date.parse(one.ended);
   const cell = (name, ...children) => html("td", { "data-name": t(`alarm.${name}`), "data-column": name }, html("div", {}, ...children));
   const known = one.acknowledged
-    ? [whoWords(one.acknowledged_by), ...(one.comment ? [html("span", { class: "about" }, ` “${one.comment}”`)] : [])]
+    ? [whoWords(one.acknowledged_by), ...(one.comment ? [html("span", { class: "about", title: one.comment }, `“${one.comment}”`)] : [])]
     : [html("span", { class: "quiet" }, "–")];
   const row = html("tr", { "data-alarm": one.state },
     cell("began", html("time", { datetime: one.began, title: exactly(Date.parse(one.began)) }, timeOf(one.began).textContent)),

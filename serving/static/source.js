@@ -25,13 +25,13 @@ const POINTS = 2000;
 const FIRST_SENSORS = 6;
 const BUSY = 5; // to draw takes no more than one part in so many of the time
 const MOST_PENDING = 100;
-const EVERY = 5 * MINUTE; // what events do not tell (shares, late rows) is read again
+const EVERY = 5 * MINUTE; // what events do not tell (late rows) is read again
 
 const chart = byId("chart");
 let trail = null;
 let [span, following, end] = [SPANS.minutes, true, 0];
 let [all, cursor, pinned] = [false, null, false];
-let [drawing, stale, cost] = [false, false, 0];
+let [drawing, undrawn, stale] = [false, false, false];
 let reading = null;
 let pending = []; // events that came while the trail was being read
 
@@ -140,18 +140,24 @@ async function draw() {
   if (trail === null || document.hidden) return;
   if (drawing) {
     stale = true;
+    point(); // words do not wait for drawings
     return;
   }
   drawing = true;
   stale = false;
-  const began = performance.now();
   const [start, until] = view();
   if (following) forget(trail, start);
   const none = trail.time.length === 0;
   byId("chart-none").hidden = !none;
-  await trend.draw(trail, start, until, sensors());
+  const drawn = trend.draw(trail, start, until, sensors());
   point();
-  cost = performance.now() - began;
+  let wrong = null;
+  const cost = await drawn.catch((error) => {
+    wrong = error;
+    return 0;
+  });
+  if (wrong || undrawn) byId("problem").replaceChildren(...(wrong ? [html("p", { class: "note" }, wrong.message)] : []));
+  undrawn = wrong !== null;
   // A slow machine draws less often, rather than nothing else.
   setTimeout(() => {
     drawing = false;
@@ -162,7 +168,7 @@ async function draw() {
 /** Put the cursor where it belongs: where it was left, else at the newest point. */
 function point() {
   const index = cursor === null ? trail.time.length - 1 : nearest(trail, cursor);
-  const said = showPoint(trail, index);
+  const said = showPoint(trail, index, sensors());
   const line = byId("chart-cursor");
   const place = index < 0 || cursor === null ? null : trend.placeOf(trail.time[index]);
   line.hidden = place === null;
@@ -182,12 +188,11 @@ function take(told) {
     return;
   }
   if (!following) return;
-  // Each sensor's share in an anomaly events do not tell: it is read with the next whole.
   const added = append(trail, told);
   if (added) expectSoon();
   if (trail.time.length > MOST) forget(trail, view()[0]);
   if (!added || trail.time.length > MOST) soon();
-  else if (told.anomaly.some(Boolean) || fewParts()) again();
+  else if (fewParts()) again();
   // The drawing moves on with its clock, below.
 }
 

@@ -9,7 +9,7 @@ const SECONDS = 5;
 /** Write moments in the reader's form, and keep the line true. */
 export function startStanding() {
   for (const time of document.querySelectorAll("time[datetime]")) {
-    const style = "short" in time.dataset ? { dateStyle: "short", timeStyle: "short" } : { dateStyle: "long", timeStyle: "short" };
+    const style = { dateStyle: "short" in time.dataset ? "short" : "long", timeStyle: "short", hourCycle: "h23" };
     const moment = new Date(time.dateTime);
     if (!Number.isNaN(moment.valueOf())) time.textContent = new Intl.DateTimeFormat(page.language, style).format(moment);
   }

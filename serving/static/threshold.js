@@ -94,12 +94,15 @@ function place(value) {
   return Math.min((100 * value) / data.end, 100);
 }
 
+/** A line and its name: above the line where that is lifted, else beside it, as another line may stand
+ * in the same place and reach higher. */
 function edge(value, kind, name, lift) {
   const at = place(value);
-  const anchor = at > 70 ? "end" : at < 12 ? "start" : "middle";
+  const anchor = at > 70 ? "end" : lift === 0 || at < 12 ? "start" : "middle";
+  const dx = lift ? 0 : at > 70 ? "-0.4em" : "0.4em";
   return [
     svg("line", { class: kind, x1: `${at}%`, x2: `${at}%`, y1: lift ? `-${lift}em` : 0, y2: "100%" }),
-    svg("text", { class: kind === "looked" ? "mark-name" : "limit-name", x: `${at}%`, y: 0, dy: `-${lift + 0.5}em`, "text-anchor": anchor }, name),
+    svg("text", { class: kind === "looked" ? "mark-name" : "limit-name", x: `${at}%`, y: 0, dx, dy: `-${lift + 0.5}em`, "text-anchor": anchor }, name),
   ];
 }
 

@@ -1,8 +1,9 @@
 // The drawing of a trail: the score with its threshold and alarms on top, a row for each sensor
-// below, all over one axis of time. Drawn by Plotly, which the page loads as `Plotly`.
+// below, all over one axis of time. Drawn by Plotly, which is `Plotly` once it is there.
 
 import { kindWord } from "./alarm.js";
-import { page, t } from "./words.js";
+import { html } from "./dom.js";
+import { address, page, t } from "./words.js";
 import { width } from "./trail.js";
 
 // In rem, as text grows with the screen.
@@ -34,6 +35,21 @@ function sizes() {
   return Object.fromEntries(Object.entries(SIZES).map(([name, size]) => [name, size < 0.5 ? size * rem : Math.round(size * rem)]));
 }
 
+let library = null;
+
+/** Resolves once Plotly is there. A browser needs a second to take it in and does nothing else
+ * meanwhile, so it begins with the first drawing: what is read first is on the page by then. */
+function plotly() {
+  library ??= new Promise((resolve, reject) => {
+    const failed = () => {
+      library = null; // the next drawing tries again
+      reject(new Error(t("unreachable")));
+    };
+    document.head.append(html("script", { src: address("static/plotly/plotly.min.js"), load: resolve, error: failed }));
+  });
+  return library;
+}
+
 function registerLanguage() {
   const names = (options, count, step) => Array.from({ length: count }, (_, index) =>
     new Intl.DateTimeFormat(page.language, { ...options, timeZone: "UTC" }).format(Date.UTC(2023, 0, 1) + index * step * 86_400_000));
@@ -61,20 +77,24 @@ const TICKS = page.language === "ja"
   ? [[[null, 60_000], "%H:%M:%S\n%-m月%-d日"], [[60_000, 86_400_000], "%H:%M\n%-m月%-d日"], [[86_400_000, 2_000_000_000], "%-m月%-d日\n%Y年"], [[2_000_000_000, null], "%Y年%-m月"]]
   : [[[null, 60_000], "%H:%M:%S\n%-d %b"], [[60_000, 86_400_000], "%H:%M\n%-d %b"], [[86_400_000, 2_000_000_000], "%-d %b\n%Y"], [[2_000_000_000, null], "%b %Y"]];
 
-/** A drawing in `element`; `zoomed(start, end)` is called when the reader zooms with the pointer. */
+/** A drawing in `element`; `zoomed(start, end)` is called when the reader zooms with the pointer.
+ * `draw` resolves to the milliseconds that it took, without those until the library was there. */
 export function makeTrend(element, zoomed) {
   let [view, drawn] = [[0, 1], false];
 
   async function draw(trail, start, end, sensors) {
     view = [start, end];
-    if (!drawn && page.language !== "en") registerLanguage();
     const { data, layout } = figure(trail, start, end, sensors, element.clientWidth);
     const { top, bottom } = sizes();
     const place = { height: layout.height, rest: top + bottom, top };
     for (const [name, pixels] of Object.entries(place)) element.parentElement.style.setProperty(`--chart-${name}`, `${pixels}px`);
+    await plotly();
+    const began = performance.now();
+    if (!drawn && page.language !== "en") registerLanguage();
     await window.Plotly.react(element, data, layout, CONFIG);
     if (!drawn) element.on("plotly_relayout", relayout);
     drawn = true;
+    return performance.now() - began;
   }
   function relayout(change) {
     const [low, high] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];

@@ -20,11 +20,11 @@ export function number(value) {
 
 export function percent(share, digits = 3) {
   const options = { maximumSignificantDigits: digits };
-  return `${new Intl.NumberFormat(page.language, options).format(100 * share)} %`;
+  return `${new Intl.NumberFormat(page.language, options).format(100 * share)}\u00a0%`;
 }
 
 export function withUnit(value, unit) {
-  return unit ? `${number(value)} ${unit}` : number(value);
+  return unit ? `${number(value)}\u00a0${unit}` : number(value);
 }
 
 /** An address of the service, seen from this page. */

@@ -1,7 +1,6 @@
 """What people do on the page, in a real browser against the real service."""
 
 import csv
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def test_an_anomaly_shows_its_score_rarity_and_each_sensors_share(
     expect(verdict.locator(".word")).to_have_text(word)
     expect(verdict.locator(".shares li")).to_have_count(3)
     shares = [
-        float(text.removesuffix(" %")) for text in verdict.locator(".amount").all_inner_texts()
+        float(text.removesuffix("\u00a0%")) for text in verdict.locator(".amount").all_inner_texts()
     ]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.5)
@@ -214,8 +213,26 @@ def test_every_problem_of_a_file_is_listed_with_row_and_sensor(
     expect(page.locator("#file-said")).to_have_text("日 報.csv cannot be scored")
     listed = page.locator("#file-scores tbody tr")
     expect(listed).to_have_count(2)
-    expect(listed.nth(0)).to_contain_text(re.compile(r"2.*vibration.*n/a"))
-    expect(listed.nth(1)).to_contain_text(re.compile(r"4.*current"))
+    expect(listed.nth(0).locator("td")).to_have_text(
+        ["2", "4", "vibration", "“n/a” is not a number."]
+    )
+    expect(listed.nth(1).locator("td")).to_have_text(["4", "6", "current", "The cell is empty."])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("x,1,abc,1", "「abc」は数値ではありません。"),
+        ("x,1,,1", "セルが空です。"),
+        ("x,1,1", "この行のセルは 3 個、見出しの行は 4 個です。"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_the_readers_language(
+    service: str, open_page: OpenPage, tmp_path: Path, line: str, said: str
+) -> None:
+    page = open_page(service, language="ja")
+    page.locator("#file").set_input_files(_file(tmp_path, [_line(0, NORMAL_ROW), line]))
+    expect(page.locator("#file-scores tbody tr td").last).to_have_text(said)
 
 
 def test_a_file_dropped_on_the_frame_is_scored(service: str, open_page: OpenPage) -> None:

@@ -8,6 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Page, expect
 
 from serving.keys.file import KeyFile
@@ -224,3 +225,18 @@ def test_without_keys_there_is_no_sign_in(tmp_path: Path, open_page: OpenPage) -
         page = open_page(f"{address}sign-in")
         assert page.url == address
         assert page.get_by_role("button", name="Sign out").count() == 0
+
+
+def test_who_has_not_signed_in_reads_nothing_of_a_threshold_that_was_set(tmp_path: Path) -> None:
+    record, key = make_key("the night shift", ["admin"])
+    KeyFile(tmp_path / "cache" / "keys.json").add(record)
+    press_line_bundle(tmp_path / "bundle")
+    with TestClient(application(tmp_path, tmp_path / "bundle")) as client:
+        known = {"X-API-Key": key, "Accept": "text/html"}
+        now = client.get("/api/threshold", headers=known).json()
+        change = {"bundle": now["bundle"], "value": 7.5, "comment": "of the test"}
+        assert client.post("/api/threshold", json=change, headers=known).status_code == 200
+        assert "the night shift" in client.get("/try", headers=known).text
+        unknown = client.get("/try", headers={"Accept": "text/html"})
+        assert unknown.status_code == 401
+        assert "the night shift" not in unknown.text and "7.5" not in unknown.text

@@ -262,3 +262,15 @@ def test_one_worker_applies_it_all_workers_follow_and_the_next_version_ends_it(
         page.reload()
         expect(page.locator("#changes li").first).to_contain_text("ended its threshold")
         expect(page.locator("#by-hand")).to_be_empty()
+
+
+def test_the_name_of_the_threshold_in_force_stands_beside_the_line(
+    service: str, open_page: OpenPage
+) -> None:
+    page = open_page(f"{service}threshold")
+    expect(page.locator("#force-line text")).to_contain_text("In force")
+    name = page.locator("#force-line text").bounding_box()
+    line = page.locator("#looked-line line").bounding_box()
+    assert name is not None and line is not None
+    at = line["x"] + line["width"] / 2
+    assert not name["x"] <= at <= name["x"] + name["width"], (name, line)

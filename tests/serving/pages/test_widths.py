@@ -106,3 +106,34 @@ def test_states_and_names_are_read_on_a_wall_display_from_three_metres(
     assert min(small.values()) >= LEAST_MINUTES_OF_ARC, small
     page.get_by_role("link", name="press-0").scroll_into_view_if_needed()
     assert page.evaluate("window.scrollY") == 0, "the last of six is to be seen as well"
+
+
+COMMENT = "軸受の異音を確認しました。次の停止時に交換し、負荷を落として運転を続けます。" * 3
+CHOSEN = "#past .choices button[aria-pressed=true]"
+HIDDEN = (
+    "(parts) => parts.map((one) => one.scrollWidth - one.clientWidth).filter((some) => some > 0)"
+)
+
+
+@pytest.fixture(scope="module")
+def commented(plant: Plant) -> Plant:
+    """Somebody had much to say of an alarm."""
+    plant.ask("api/alarms/acknowledge", {"source": "press-1", "comment": COMMENT})
+    return plant
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+@pytest.mark.parametrize("width", [PHONE, 1120, 1280])
+def test_what_can_be_done_about_a_past_alarm_is_in_sight_however_long_its_comment(
+    commented: Plant, open_page: OpenPage, width: int, language: str
+) -> None:
+    page = open_page(f"{commented.address}{SIGN_IN}", width=width, language=language)
+    commented.sign_in(page)
+    commented.visit(page, "alarms")
+    page.locator("#past .choices button").first.click()  # a chosen one is broader
+    expect(page.locator(CHOSEN)).to_have_count(1)
+    assert page.locator("#past-table, #past .choices").evaluate_all(HIDDEN) == []
+    comment = page.locator("#past").get_by_title(COMMENT)
+    assert comment.evaluate("(one) => one.clientHeight") < 80, "three lines"
+    page.locator(CHOSEN).click()
+    expect(page.locator(CHOSEN)).to_have_count(0)
