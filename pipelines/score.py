@@ -52,6 +52,10 @@ def main(config: DictConfig) -> None:
         print(f"  {sentence}")
     if judge.bad > len(judge.first_bad):
         print("  … (each bad row says why in the column 'reason')")
+    if not judge.judged:
+        length = detector.contract.window_length
+        needed = "" if length == 1 else f"; {length} good rows in succession are needed"
+        raise DataError(f"none of the {judge.rows:,} rows could be judged{needed}")
 
 
 def score_table(

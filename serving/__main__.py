@@ -16,7 +16,7 @@ from serving.following.cache import Cache
 from serving.history.service import check_history
 from serving.keys.file import CREATE, KeyFile
 from serving.processes import serve
-from serving.settings import Settings, read_settings
+from serving.settings import Settings, read_settings, unknown
 
 EVERYWHERE = {"0.0.0.0", "::"}
 EPILOG = "Settings are environment variables, KIZASHI_PORT=8001 for one; docs/settings.md has all."
@@ -48,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     if not only_check:
+        for name in unknown(os.environ):
+            sys.stderr.write(f"{name} is set and is no setting; docs/settings.md lists them\n")
         where = address(settings)
         sys.stdout.write(f"Kizashi on {where} (API: {where}/docs). Ctrl-C ends it.\n")
         sys.stdout.flush()

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
-from serving import sagemaker
+from serving import kubernetes, sagemaker
 
 FIRST = Path("/proc/1/cmdline")
 PORT = "8000"
@@ -20,7 +20,8 @@ def address(environment: MutableMapping[str, str], command: Sequence[str]) -> st
     """Where a service with this environment and command line is asked whether it lives."""
     if command[-1:] == ["serve"]:
         sagemaker.prepare(environment)
-    return f"http://127.0.0.1:{environment.get('KIZASHI_PORT', PORT)}/health/live"
+    port = environment.get("KIZASHI_PORT", PORT)
+    return f"http://127.0.0.1:{PORT if kubernetes.is_address(port) else port}/health/live"
 
 
 def main(first: Path = FIRST) -> int:

@@ -2,21 +2,31 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kizashi.errors import ConfigurationError
+from serving import kubernetes
 from serving.logs import LogFormat
 
 PREFIX = "KIZASHI_"
+PORT = 8000
+OF_OTHERS = {"KIZASHI_API_KEY", "KIZASHI_DEMO_URL"}
+"""What `make demo` and clients read."""
 REGISTRY_SCHEMES = ("models:/", "runs:/")
 ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?|\*")
 REGISTRY_URI = re.compile(r"models:/[^/@]+(@[^/@]+|/[^/@]+)?|runs:/[^/]+/.+")
 NO_ORIGINS = "none"
 SQLITE = "sqlite:///"
+
+
+def _port(value: object) -> object:
+    """The default in the place of an address that Kubernetes has put there."""
+    return PORT if kubernetes.is_address(value) else value
 
 
 def _model_uri(uri: str) -> str:
@@ -51,7 +61,11 @@ class Settings(BaseSettings):
     host: Annotated[str, Field(min_length=1, description="an address of this machine")] = (
         "127.0.0.1"
     )
-    port: Annotated[int, Field(ge=1, le=65535, description="a whole number from 1 to 65535")] = 8000
+    port: Annotated[
+        int,
+        BeforeValidator(_port),
+        Field(ge=1, le=65535, description="a whole number from 1 to 65535"),
+    ] = PORT
     workers: Annotated[int, Field(ge=1, le=256, description="a whole number from 1 to 256")] = 1
     model_uri: Annotated[
         str,
@@ -174,6 +188,16 @@ def read_settings() -> Settings:
             if one["type"] != "default_factory_not_called"  # only because another value is wrong
         ]
         raise ConfigurationError("; ".join(problems)) from error
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """Those environment variables that look like settings and are none: mistyped ones."""
+    known = OF_OTHERS | {variable(field) for field in Settings.model_fields}
+    return sorted(
+        name
+        for name in names
+        if name.startswith(PREFIX) and name not in known and not kubernetes.of_a_service(name)
+    )
 
 
 def _sentence(place: str, value: object) -> str:

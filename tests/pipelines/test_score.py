@@ -108,6 +108,20 @@ def test_a_file_in_many_pieces_scores_as_it_does_in_one(
     assert one["status"].isna().sum() == 4
 
 
+def test_a_run_that_judged_nothing_fails_and_says_so(
+    tmp_path: Path, bundle: Bundle, score: Command
+) -> None:
+    press_line_table(4, bad=(0, 1, 2, 3)).to_csv("new.csv", index=False)
+    ended = score("input=new.csv", "output=scores.csv", f"model={bundle.folder}")
+    assert (ended.status, ended.err) == (1, "score: none of the 4 rows could be judged\n")
+    assert pd.read_csv("scores.csv")["reason"].notna().all()
+    press_line_table(4).to_csv("new.csv", index=False)
+    windowed = press_line_bundle(tmp_path / "windowed", window_length=5)
+    ended = score("input=new.csv", "output=scores.csv", f"model={windowed.folder}")
+    assert ended.status == 1
+    assert "4 rows could be judged; 5 good rows in succession are needed" in ended.err
+
+
 def test_a_time_column_of_another_name_is_found_named_or_left_out(
     bundle: Bundle, score: Command
 ) -> None:

@@ -17,6 +17,8 @@ def test_it_asks_where_the_command_listens() -> None:
     image = {"KIZASHI_PORT": "8000"}
     assert address(dict(image), ["python", "-m", "serving"]).endswith(":8000/health/live")
     assert address(dict(image), ["python", "-m", "serving", "serve"]).endswith(":8080/health/live")
+    linked = {"KIZASHI_PORT": "tcp://10.96.0.7:80"}  # by Kubernetes, beside a service `kizashi`
+    assert address(linked, ["python", "-m", "serving"]).endswith(":8000/health/live")
     named = image | {"SAGEMAKER_BIND_TO_PORT": "8123"}
     assert address(named, ["python", "-m", "serving", "serve"]).endswith(":8123/health/live")
 

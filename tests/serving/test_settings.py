@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from kizashi.errors import ConfigurationError
-from serving.settings import Settings, read_settings, variable
+from serving.settings import Settings, read_settings, unknown, variable
 
 DOCS = Path(__file__).parents[2] / "docs"
 ORIGINS = "none, or origins like https://board.example:3000, with commas between"
@@ -39,6 +39,17 @@ def test_origins_are_written_as_browsers_send_them(monkeypatch: pytest.MonkeyPat
 def test_an_empty_variable_is_as_if_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIZASHI_PORT", "")
     assert read_settings().port == 8000
+
+
+def test_the_address_of_a_service_in_kubernetes_is_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIZASHI_PORT", "tcp://10.96.0.7:80")
+    assert read_settings().port == 8000
+
+
+def test_what_looks_like_a_setting_and_is_none_is_known() -> None:
+    of_kubernetes = ["KIZASHI_SERVICE_HOST", "KIZASHI_PORT_8000_TCP_ADDR", "KIZASHI_DB_PORT"]
+    names = ["PATH", "KIZASHI_PROT", "KIZASHI_CACHE", "MLFLOW_TRACKING_URI", *of_kubernetes]
+    assert unknown(names) == ["KIZASHI_PROT"]
 
 
 @pytest.mark.parametrize(

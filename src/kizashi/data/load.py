@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 ENCODINGS = ("utf-8-sig", "cp932")  # Excel in Japan saves CSV as cp932
 _SEPARATORS = (",", ";", "\t")
+_SWITCHED = {"true", "false", "on", "off", "yes", "no"}
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -263,14 +264,19 @@ def _require_mostly_numbers(column: pd.Series) -> None:
     if text.sum() * 2 > filled.sum():
         place = int(np.argmax(text.to_numpy()))
         cell = str(column.iloc[place])
-        advice = (
-            "write numbers with a decimal point"
-            if _DECIMAL_COMMA.fullmatch(cell.strip())
-            else "list the sensors, name it as the timestamp, or remove it"
-        )
         raise DataError(
-            f"column '{column.name}' is mostly not numbers (row {place + 1} is '{cell}'); {advice}"
+            f"column '{column.name}' is mostly not numbers (row {place + 1} is '{cell}'); "
+            f"{_instead(cell.strip())}"
         )
+
+
+def _instead(cell: str) -> str:
+    """What to do about a column whose cells are like this one."""
+    if _DECIMAL_COMMA.fullmatch(cell):
+        return "write numbers with a decimal point"
+    if cell.lower() in _SWITCHED:
+        return "write 1 and 0 for what is on and off"
+    return "list the sensors, name it as the timestamp, or remove it"
 
 
 def listed(names: Sequence[Any] | pd.Index, most: int = 20) -> str:

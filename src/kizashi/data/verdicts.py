@@ -22,8 +22,8 @@ Rows = npt.NDArray[np.float64]
 
 
 class RowJudge:
-    """Judges the rows of one stream; `rows`, `anomalies`, `bad` and `filled` count what has passed
-    so far.
+    """Judges the rows of one stream; `rows`, `judged`, `anomalies`, `bad` and `filled` count what
+    has passed so far. `judged` are the rows with a verdict.
 
     A row is bad when it has a cell that is no number, or more empty cells (in its window) than the
     data contract lets be missing; `filled` are the other rows with empty cells, which are filled
@@ -36,7 +36,7 @@ class RowJudge:
         self._before_RF: Rows = np.empty((0, len(detector.contract.sensors)))
         self._bad_before_R: Flags = np.empty(0, dtype=bool)
         self._remarks: dict[int, str] = {}
-        self.rows = self.anomalies = self.bad = self.filled = 0
+        self.rows = self.judged = self.anomalies = self.bad = self.filled = 0
         self.first_bad: list[str] = []
 
     def judge(self, frame: pd.DataFrame) -> pa.Table:
@@ -84,6 +84,7 @@ class RowJudge:
             self.first_bad.append(f"row {self.rows + place + 1}: {verdicts.reason[place]}")
 
         self._pass_on(joined_NF, bad_N, count)
+        self.judged += int((verdicts.status <= ANOMALY).sum())
         self.anomalies += int(anomaly_N.sum())
         self.bad += int(refused_N.sum())
         self.filled += int(filled_N.sum())

@@ -170,9 +170,18 @@ def test_a_sensor_list_that_cannot_be_used_is_refused(listed: dict[str, object],
     assert said in str(refused.value)
 
 
-def test_numbers_with_a_decimal_comma_are_called_that() -> None:
-    with pytest.raises(DataError, match=r"'1,25'\); write numbers with a decimal point"):
-        infer_contract(pd.DataFrame({"a": ["1,25", "1,5"]}), None)
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["1,25", "1,5"], "'1,25'); write numbers with a decimal point"),
+        (["OFF", "ON"], "'OFF'); write 1 and 0 for what is on and off"),
+        ([True, False], "'True'); write 1 and 0 for what is on and off"),
+    ],
+)
+def test_what_stands_in_the_place_of_numbers_is_told(cells: list[object], said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        infer_contract(pd.DataFrame({"a": cells}), None)
+    assert said in str(refused.value)
 
 
 def test_a_folder_is_not_said_to_be_absent(tmp_path: Path) -> None:
