@@ -50,7 +50,9 @@ def source(page: Page, address: str) -> None:
         page.goto(f"{address}/sources/{quote(name, safe='')}")
     page.wait_for_selector("#chart .scatterlayer .js-line")
     page.wait_for_function("() => !document.getElementById('cursor').textContent.includes('…')")
-    box = page.locator("#chart .draglayer .nsewdrag").first.bounding_box()
+    drawing = page.locator("#chart .draglayer .nsewdrag").first
+    drawing.scroll_into_view_if_needed()  # cards above it may fill the window
+    box = drawing.bounding_box()
     assert box is not None
     share = 1 - (time.time() - at) / SHOWN_SECONDS
     page.mouse.click(box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])

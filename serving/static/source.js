@@ -311,6 +311,7 @@ function startCursor() {
   chart.addEventListener("click", (event) => {
     const time = trend.timeAt(event.clientX);
     if (trail === null || time === null) return;
+    chart.focus({ preventScroll: true }); // arrow keys go on from here
     pinned = !pinned;
     cursor = time;
     point();

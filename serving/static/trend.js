@@ -84,12 +84,13 @@ export function makeTrend(element, zoomed) {
 
   async function draw(trail, start, end, sensors) {
     view = [start, end];
-    const { data, layout } = figure(trail, start, end, sensors, element.clientWidth);
     const { top, bottom } = sizes();
-    const place = { height: layout.height, rest: top + bottom, top };
+    const place = { height: heightOf(sensors), rest: top + bottom, top };
     for (const [name, pixels] of Object.entries(place)) element.parentElement.style.setProperty(`--chart-${name}`, `${pixels}px`);
     await plotly();
     const began = performance.now();
+    // Made only now: meanwhile more may have come.
+    const { data, layout } = figure(trail, start, end, sensors, element.clientWidth);
     if (!drawn && page.language !== "en") registerLanguage();
     await window.Plotly.react(element, data, layout, CONFIG);
     if (!drawn) element.on("plotly_relayout", relayout);
@@ -125,12 +126,21 @@ function unbroken(trail) {
   return trail.time.flatMap((_, index) => (index > 0 && steps[index - 1] > longest ? [-1, index] : [index]));
 }
 
+function heightWithin(size, sensors) {
+  return size.score + sensors.length * (size.sensor + size.gap);
+}
+
+function heightOf(sensors) {
+  const size = sizes();
+  return size.top + heightWithin(size, sensors) + size.bottom;
+}
+
 function figure(trail, start, end, sensors, room) {
   const size = sizes();
   const { small } = size;
   const colour = colours();
-  const inner = size.score + sensors.length * (size.sensor + size.gap);
-  const height = size.top + inner + size.bottom;
+  const inner = heightWithin(size, sensors);
+  const height = heightOf(sensors);
   const half = width(trail) / 2;
   const order = unbroken(trail);
   const of = (column) => order.map((index) => (index < 0 ? null : column[index]));

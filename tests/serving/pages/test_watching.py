@@ -172,6 +172,23 @@ def test_the_cursor_moves_by_keyboard_and_tells_values_and_shares(
     expect(page.locator("#chart-cursor")).to_be_hidden()
 
 
+def test_arrow_keys_go_on_from_where_a_click_holds_the_cursor(
+    service: str, open_page: OpenPage
+) -> None:
+    _send(service, "press-c", NORMAL_ROW, 5)
+    page = open_page(f"{service}sources/press-c?span=60")
+    _wait_for_points(page, 5)
+    drawing = page.locator("#chart .draglayer .nsewdrag").first
+    drawing.scroll_into_view_if_needed()
+    box = drawing.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
+    chart = page.locator("#chart")
+    expect(chart).to_have_attribute("aria-valuenow", "0")
+    page.keyboard.press("ArrowRight")
+    expect(chart).to_have_attribute("aria-valuenow", "1")
+
+
 def test_what_is_expected_of_new_rows_is_told_as_they_come(
     service: str, open_page: OpenPage
 ) -> None:
