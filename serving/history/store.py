@@ -26,6 +26,7 @@ from serving.history.tables import LATE, verdicts
 from serving.history.trends import Sums
 
 Kept = Literal["anomalies", "full"]
+_encode = msgspec.json.Encoder().encode
 IndexArray = npt.NDArray[np.intp]
 COLUMNS = (
     "source_id",
@@ -121,6 +122,7 @@ def _rows(
     source_id: int, model_id: int, block: Block, batch: Summary | None, kept: IndexArray
 ) -> Iterator[tuple[Any, ...]]:
     """The rows of the table of verdicts."""
+    details = {index: _encode(detail).decode() for index, detail in block.details.items()}
     for index, time, arrived, score, p_value, flags, values in zip(
         kept.tolist(),
         block.time_N[kept].tolist(),
@@ -142,12 +144,7 @@ def _rows(
             values,
             block.request_ids[index],
             block.severities[index],
-            _json(block, index),
+            details.get(index),
             None if batch is None else batch.id,
             None if batch is None else batch.before + index,
         )
-
-
-def _json(block: Block, index: int) -> str | None:
-    detail = block.details.get(index)
-    return None if detail is None else msgspec.json.encode(detail).decode()
