@@ -53,11 +53,14 @@ class State:
 
     def stuck(self, block: Block, on_time_N: BoolArray, rows: int) -> BoolArray:
         """Which values are a stuck sensor's, shape (N, F); their rows are marked so."""
+        if not on_time_N.any():
+            return np.zeros(block.values_NF.shape, dtype=np.bool_)
+        quality = Quality.read(self.quality, block.values_NF.shape[1])
+        found_NF = quality.stuck(block.values_NF[on_time_N], rows)
+        self.quality = quality.write()
         stuck_NF = np.zeros(block.values_NF.shape, dtype=np.bool_)
-        if on_time_N.any():
-            quality = Quality.read(self.quality, block.values_NF.shape[1])
-            stuck_NF[on_time_N] = quality.stuck(block.values_NF[on_time_N], rows)
-            self.quality = quality.write()
+        if found_NF.any():
+            stuck_NF[on_time_N] = found_NF
             block.flags_N[stuck_NF.any(axis=1)] |= STUCK
         return stuck_NF
 

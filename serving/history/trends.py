@@ -79,14 +79,12 @@ class Sums:
 def sensors_of(values_NF: FloatArray) -> FloatArray:
     """The array that `sensors` holds, of these rows."""
     there_NF = ~np.isnan(values_NF)
-    return np.stack(
-        [
-            there_NF.sum(axis=0),
-            np.where(there_NF, values_NF, 0.0).clip(-SUMMED, SUMMED).sum(axis=0),
-            np.where(there_NF, values_NF, np.inf).min(axis=0),
-            np.where(there_NF, values_NF, -np.inf).max(axis=0),
-        ]
-    ).astype(np.float64)
+    sensors_4F = np.empty((4, values_NF.shape[1]))
+    there_NF.sum(axis=0, out=sensors_4F[0])
+    values_NF.clip(-SUMMED, SUMMED).sum(axis=0, where=there_NF, out=sensors_4F[1])
+    values_NF.min(axis=0, where=there_NF, initial=np.inf, out=sensors_4F[2])
+    values_NF.max(axis=0, where=there_NF, initial=-np.inf, out=sensors_4F[3])
+    return sensors_4F
 
 
 def merged(one_4F: FloatArray, other_4F: FloatArray) -> FloatArray:
