@@ -180,5 +180,5 @@ def _move(connection: Connection, rules: Rules, held: list[Held], move: Move, by
         except Forbidden as error:
             raise Conflict(str(error)) from error
         take(connection, one, moved, rules.of(one.source), by, Facts(by.at))
-        save(connection, one)
+    save(connection, held)
     return held

@@ -5,8 +5,8 @@ row, so that processes and hosts which share the database share one alarm.
 """
 
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
@@ -14,19 +14,53 @@ from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
 from serving.alarms.machine import HIDDEN, Alarm, Moved, Step
 from serving.alarms.rules import KINDS, Kind, Priority, SourceRules
+from serving.history.many import find_rows, replace_rows
 from serving.history.record import MICROSECONDS
 from serving.history.tables import alarms, audit, labels, models, occurrences, outbox
 
+_COLUMNS = ("id", "source_id", "kind", "state", "since", "alarm", "due", "occurrence_id")
+
 # Statements are made once: to make one takes longer than to run it.
-_FIND = (
-    select(alarms)
-    .where(alarms.c.source_id == bindparam("at_source"))
-    .order_by(alarms.c.id)
-    .with_for_update()
+_WORST = select(
+    *(occurrences.c[name] for name in ("id", "rows", "score", "severity", "sensor"))
+).where(occurrences.c.id.in_(bindparam("ids", expanding=True)))
+_WORSEN = (
+    update(occurrences)
+    .where(occurrences.c.id == bindparam("at_id"))
+    .values({name: bindparam(name) for name in ("rows", "score", "severity", "sensor")})
 )
 
 SERVICE = "kizashi"
 """Who did what no person did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is said of the moment: when (the row's own time), how bad, which sensor, which model."""
+
+    time: int
+    reason: str = ""
+    score: float | None = None
+    severity: float | None = None
+    sensor: str | None = None
+    model_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Worse:
+    """More wrong rows in an occurrence, and the worst of them."""
+
+    rows: int
+    score: float | None
+    severity: float | None
+    sensor: str | None
+
+    def after(self, rows: int, before: "Worse | Row[Any]") -> "Worse":
+        """Both; the higher score says which sensor it was."""
+        if self.score is None or (before.score is not None and before.score >= self.score):
+            return Worse(rows, before.score, before.severity, before.sensor)
+        severity = max(self.severity or 0.0, before.severity or 0.0)
+        return Worse(rows, self.score, severity, self.sensor or before.sensor)
 
 
 @dataclass(slots=True)
@@ -41,18 +75,15 @@ class Held:
     since: int
     occurrence_id: int | None
     stored: Alarm
+    worse: Worse | None = None
+    """What is yet to be written of the occurrence that goes on."""
 
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is said of the moment: when (the row's own time), how bad, which sensor, which model."""
-
-    time: int
-    reason: str = ""
-    score: float | None = None
-    severity: float | None = None
-    sensor: str | None = None
-    model_id: int | None = None
+    def worsen(self, rows: int, worst: Facts) -> None:
+        """More wrong rows in the occurrence that goes on; it keeps the worst of them."""
+        if self.occurrence_id is None:
+            return
+        more = Worse(rows, worst.score, worst.severity, worst.sensor)
+        self.worse = more if self.worse is None else more.after(self.worse.rows + rows, self.worse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +133,16 @@ def hold(
 ) -> dict[Kind, Held]:
     """The alarms of a source that there are, their rows locked until the transaction ends."""
     wanted = KINDS if kinds is None else tuple(kinds)
-    found = connection.execute(_FIND, {"at_source": source_id})
-    return {row.kind: _held(row, source) for row in found if row.kind in wanted}
+    found = hold_all(connection, {source_id: source})[source_id]
+    return {kind: held for kind, held in found.items() if kind in wanted}
+
+
+def hold_all(connection: Connection, names: Mapping[int, str]) -> dict[int, dict[Kind, Held]]:
+    """The same of all sources that are named, by their ids."""
+    found: dict[int, dict[Kind, Held]] = {source_id: {} for source_id in names}
+    for row in find_rows(connection, alarms, ("source_id",), [(one,) for one in names], hold=True):
+        found[row.source_id][row.kind] = _held(row, names[row.source_id])
+    return found
 
 
 def create(connection: Connection, source_id: int, source: str, kind: Kind, at: int) -> Held:
@@ -121,6 +160,8 @@ def take(
 ) -> list[Step]:
     """Take the steps of `moved`, and write down all that follows from them; `save` comes after."""
     before, (held.alarm, steps) = held.alarm, moved
+    if held.worse is not None and (steps or held.alarm.repeats > before.repeats):
+        _write_worse(connection, [held])
     for step in steps:
         if step.after != step.before:
             held.since = by.at
@@ -133,43 +174,43 @@ def take(
     return steps
 
 
-def save(connection: Connection, held: Held) -> None:
-    """Write the row, if there is anything new in it."""
-    if held.alarm == held.stored:
-        return
-    connection.execute(
-        update(alarms).where(alarms.c.id == held.id),
-        {
-            "state": held.alarm.state,
-            "since": held.since,
-            "alarm": _json(held.alarm),
-            "due": _microseconds(_due(held.alarm)),
-            "occurrence_id": held.occurrence_id,
-        },
-    )
-    held.stored = held.alarm
+def save(connection: Connection, held: Iterable[Held]) -> None:
+    """Write the rows in which there is anything new, and what is new of their occurrences."""
+    held = list(held)
+    _write_worse(connection, [one for one in held if one.worse is not None])
+    changed = [one for one in held if one.alarm != one.stored]
+    replace_rows(connection, alarms, _COLUMNS, [_row(one) for one in changed])
+    for one in changed:
+        one.stored = one.alarm
 
 
-def worsen(connection: Connection, held: Held, rows: int, worst: Facts) -> None:
-    """More wrong rows in the occurrence that goes on; it keeps the worst of them."""
-    if held.occurrence_id is None or not rows:
+def _write_worse(connection: Connection, held: Sequence[Held]) -> None:
+    if not held:
         return
-    found = connection.execute(
-        select(occurrences.c.severity, occurrences.c.score, occurrences.c.sensor).where(
-            occurrences.c.id == held.occurrence_id
-        )
-    ).one()
-    values: dict[str, object] = {"rows": occurrences.c.rows + rows}
-    if worst.score is not None and (found.score is None or worst.score > found.score):
-        severity = max(worst.severity or 0.0, found.severity or 0.0)
-        values |= {"score": worst.score, "severity": severity}
-        values["sensor"] = worst.sensor or found.sensor
-    _change(connection, held, **values)
+    by_id = {one.occurrence_id: one.worse for one in held}
+    found = connection.execute(_WORST, {"ids": list(by_id)})
+    changes = []
+    for row in found:
+        more = by_id[row.id]
+        assert more is not None
+        worse = more.after(row.rows + more.rows, row)
+        changes.append({"at_id": row.id, **asdict(worse)})
+    if changes:
+        connection.execute(_WORSEN, changes)
+    for one in held:
+        one.worse = None
 
 
 def _due(alarm: Alarm) -> float | None:
     """When someone has to look at it again although no row comes; chattering as soon as can be."""
     return alarm.ended if alarm.chattering and not alarm.wrong else alarm.due
+
+
+def _row(held: Held) -> tuple[Any, ...]:
+    alarm = held.alarm
+    state, due = alarm.state, _microseconds(_due(alarm))
+    values = (held.id, held.source_id, held.kind, state, held.since, _json(alarm), due)
+    return (*values, held.occurrence_id)
 
 
 def _held(row: Row[Any], source: str) -> Held:

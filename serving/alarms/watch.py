@@ -6,7 +6,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, false, or_, select, true
 
 from serving.alarms import machine
-from serving.alarms.desk import By, Facts, Held, create, hold, save, take, worsen
+from serving.alarms.desk import By, Facts, Held, create, hold, save, take
 from serving.alarms.ends import Ends
 from serving.alarms.machine import quiet
 from serving.alarms.rules import Kind, Rules, SourceRules
@@ -31,23 +31,28 @@ class Watch:
     """The alarms of one source in one transaction, as the rows of a block come to them."""
 
     def __init__(
-        self, connection: Connection, rules: SourceRules, source_id: int, source: str
+        self,
+        connection: Connection,
+        rules: SourceRules,
+        source_id: int,
+        source: str,
+        held: dict[Kind, Held],
     ) -> None:
         self.connection = connection
         self.rules = rules
         self.source_id = source_id
         self.source = source
-        self.held = hold(connection, source_id, source)
+        self.held = held
+        """Those that there are, whose rows this transaction holds; who holds them saves them."""
 
     def rows(
         self,
         block: Block,
-        severities: list[float | None],
+        stuck_NF: BoolArray,
         model_id: int,
-        stuck: Callable[[int], str | None],
         warm_until: int,
     ) -> None:
-        """Let each row that is not late count; `stuck` names the sensor that is, in a row."""
+        """Let each row that is not late count; `stuck_NF` are the values of stuck sensors."""
         counts_N = (block.flags_N & LATE) == 0
         if not counts_N.any():
             return
@@ -60,25 +65,21 @@ class Watch:
                 int(block.time_N[index]),
                 told,
                 float(block.score_N[index]),
-                severities[index],
+                block.severities[index],
                 None if blamed is None else blamed[0],
                 model_id,
             )
 
         def of_quality(index: int, _wrong: str) -> Facts:
-            sensor, what = _bad(block, index, stuck)
-            told = f"{sensor}: {what}" if sensor else what
-            return Facts(int(block.time_N[index]), told, sensor=sensor, model_id=model_id)
+            sensor, what = _bad(block, index, stuck_NF)
+            return Facts(
+                int(block.time_N[index]), f"{sensor}: {what}", sensor=sensor, model_id=model_id
+            )
 
         anomaly_N = (block.flags_N & ANOMALY) != 0
         quality_N = (block.flags_N & BAD_DATA) != 0
         self._count("anomaly", block, anomaly_N, counts_N, of_anomaly, warm_until)
         self._count("data_quality", block, quality_N, counts_N, of_quality, 0)
-
-    def save(self) -> None:
-        """Write what has changed."""
-        for held in self.held.values():
-            save(self.connection, held)
 
     def _count(
         self,
@@ -108,7 +109,7 @@ class Watch:
             began = any(step.event == "began" for step in moved[1])
             if moved[1] or moved[0].repeats > held.alarm.repeats:
                 if not began and worst is not None:
-                    worsen(self.connection, held, wrong_rows, facts(worst, ""))
+                    held.worsen(wrong_rows, facts(worst, ""))
                     worst, wrong_rows = None, 0
                 reason = why if wrong else f"{rule.end} verdicts in a row were normal"
                 by = By(arrived, reason, request_id=block.request_ids[index])
@@ -119,7 +120,7 @@ class Watch:
                 if worst is None or block.score_N[index] > block.score_N[worst]:
                     worst = index
         if worst is not None:
-            worsen(self.connection, held, wrong_rows, facts(worst, ""))
+            held.worsen(wrong_rows, facts(worst, ""))
 
     def _silence(self, block: Block, index: int) -> None:
         """A row has come: its source is not silent."""
@@ -148,7 +149,7 @@ def _needed(held: Held, wrong_N: BoolArray, counts_N: BoolArray) -> list[int]:
     return [int(index) for index in counted]
 
 
-def _bad(block: Block, index: int, stuck: Callable[[int], str | None]) -> tuple[str | None, str]:
+def _bad(block: Block, index: int, stuck_NF: BoolArray) -> tuple[str, str]:
     """The sensor whose value is bad, and in which way."""
     flags, row = int(block.flags_N[index]), block.values_NF[index]
     names = block.served.detector.contract.names
@@ -158,7 +159,7 @@ def _bad(block: Block, index: int, stuck: Callable[[int], str | None]) -> tuple[
         return names[place], f"out of range at {row[place]:.6g}"
     if flags & MISSING:
         return names[int(np.argmax(np.isnan(row)))], "missing"
-    return stuck(index), "stuck"
+    return names[int(np.argmax(stuck_NF[index]))], "stuck"
 
 
 def sweep(connection: Connection, rules: Rules, now: int, watched_since: int, ends: Ends) -> int:
@@ -191,7 +192,7 @@ def _due_ones(connection: Connection, rules: Rules, now: int, ends: Ends) -> int
         own = rules.of(source)
         after = machine.tick(held.alarm, own.rule(kind), max(now, due) / MICROSECONDS)
         moved += bool(take(connection, held, after, own, By(now, "its time is over"), Facts(now)))
-        save(connection, held)
+        save(connection, [held])
     return moved
 
 
@@ -214,7 +215,7 @@ def _by_design(connection: Connection, rules: Rules, now: int) -> int:
             continue
         held = hold(connection, source_id, source, [kind])[kind]
         moved += _suppress(connection, held, rules.of(source), now)
-        save(connection, held)
+        save(connection, [held])
     return moved
 
 
@@ -250,5 +251,5 @@ def _silent_ones(connection: Connection, rules: Rules, now: int, watched_since: 
         why = f"nothing has come for {after:.0f} seconds"
         step = machine.judge(held.alarm, own.rule("silence"), True, now / MICROSECONDS)
         moved += bool(take(connection, held, step, own, By(now, why), Facts(arrived, why)))
-        save(connection, held)
+        save(connection, [held])
     return moved

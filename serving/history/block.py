@@ -50,6 +50,8 @@ class Block:
     flags_N: IntArray
     request_ids: Sequence[str]
     origin: Origin
+    severities: list[float | None]
+    """Of each anomaly; None of normal rows."""
     batch: bool
     live: bool
     """Whether a named machine may have sent it just now: what nobody in particular sends as one
@@ -62,25 +64,37 @@ class Block:
         anomaly_N: BoolArray = (self.flags_N & ANOMALY) != 0
         return anomaly_N
 
+    def part(self, source: str, start: int, stop: int) -> "Block":
+        """The rows from `start` to `stop`, which are of this source; the arrays are shared."""
+        rows = slice(start, stop)
+        own = (index for index in self.details if start <= index < stop)
+        return Block(
+            self.served,
+            source,
+            self.time_N[rows],
+            self.arrived_N[rows],
+            self.values_NF[rows],
+            self.score_N[rows],
+            self.flags_N[rows],
+            self.request_ids[rows],
+            self.origin,
+            self.severities[rows],
+            self.batch,
+            self.live,
+            {index - start: self.details[index] for index in own},
+        )
+
     def p_values(self, kept: npt.NDArray[np.intp]) -> list[float]:
         """Of these rows."""
         calibration = self.served.detector.calibration
         found: list[float] = calibration.p_value(self.score_N[kept]).tolist()
         return found
 
-    def severities(self) -> list[float | None]:
-        """Of each anomaly; None of normal rows."""
-        anomalies = np.flatnonzero(self.anomaly_N)
-        found: list[float | None] = [None] * len(self.score_N)
-        if len(anomalies):
-            severe = self.served.detector.calibration.severity(self.score_N[anomalies])
-            for index, severity in zip(anomalies.tolist(), severe.tolist(), strict=True):
-                found[index] = severity
-        return found
-
-    def values(self, kept: npt.NDArray[np.intp]) -> Iterator[str]:
-        """These rows as JSON; a missing value is null."""
-        return (_encode(row).decode() for row in self.values_NF[kept].tolist())
+    def values(self, kept: npt.NDArray[np.intp]) -> list[str]:
+        """These rows as JSON; a missing value is null. They are made as one text: none of them has
+        a bracket in it."""
+        text = _encode(self.values_NF[kept].tolist()).decode()
+        return [f"[{row}]" for row in text[2:-2].split("],[")]
 
     def sensor(self, index: int) -> tuple[str, float] | None:
         """The sensor that contributes most to this anomaly, and its share."""
@@ -101,38 +115,53 @@ def blocks_of(records: Iterable[Record]) -> dict[str, list[Block]]:
             singles.setdefault(name, []).append(record)
         else:
             found.setdefault(name, []).append(_of_batch(record, name))
-    for name, rows in singles.items():
-        for _, one_model in groupby(rows, key=lambda row: id(row.served)):
-            found.setdefault(name, []).append(_of_rows(list(one_model), name))
+    for block in _of_singles(singles):
+        found.setdefault(block.source, []).append(block)
     for blocks in found.values():
         blocks.sort(key=lambda block: int(block.arrived_N[0]))
     return found
 
 
-def _of_rows(rows: list[Row], name: str) -> Block:
+def _of_singles(singles: dict[str, list[Row]]) -> Iterator[Block]:
+    """Each source's rows; what one model judged of all sources is looked at together."""
+    runs_of: dict[int, list[tuple[str, list[Row]]]] = {}
+    for name, rows in singles.items():
+        for model, run in groupby(rows, key=lambda row: id(row.served)):
+            runs_of.setdefault(model, []).append((name, list(run)))
+    for runs in runs_of.values():
+        together = _of_rows([row for _, run in runs for row in run])
+        start = 0
+        for name, own in runs:
+            yield together.part(name, start, start + len(own))
+            start += len(own)
+
+
+def _of_rows(rows: list[Row]) -> Block:
+    """Rows of one model, of whichever sources."""
     served = rows[0].served
     arrived_N = np.array([round(row.arrived * MICROSECONDS) for row in rows], dtype=np.int64)
     told = [
-        None if row.origin.timestamp is None else time_of(row.origin.timestamp, int(arrived))
-        for row, arrived in zip(rows, arrived_N, strict=True)
+        None if row.origin.timestamp is None else time_of(row.origin.timestamp, arrived)
+        for row, arrived in zip(rows, arrived_N.tolist(), strict=True)
     ]
-    time_N = np.array(
-        [arrived if time is None else time for time, arrived in zip(told, arrived_N, strict=True)],
-        dtype=np.int64,
-    )
-    values_NF = np.concatenate([row.values_F for row in rows]).reshape(len(rows), -1)
-    flags_N = _flags(served, values_NF, np.array([row.anomaly for row in rows]))
-    flags_N |= np.array([ARRIVAL if time is None else 0 for time in told], dtype=np.int64)
+    untold_N = np.array([time is None for time in told])
+    time_N = np.array([time or 0 for time in told], dtype=np.int64)
+    values_NF = np.stack([row.values_F for row in rows])
+    score_N = np.array([row.score for row in rows], dtype=np.float64)
+    anomaly_N = np.array([row.anomaly for row in rows], dtype=np.bool_)
+    flags_N = _flags(served, values_NF, anomaly_N)
+    flags_N[untold_N] |= ARRIVAL
     block = Block(
         served,
-        name,
-        time_N,
+        "",
+        np.where(untold_N, arrived_N, time_N),
         arrived_N,
         values_NF,
-        np.array([row.score for row in rows]),
+        score_N,
         flags_N,
         [row.origin.request_id for row in rows],
         rows[0].origin,
+        _severities(served, score_N, anomaly_N),
         batch=False,
         live=True,
     )
@@ -163,6 +192,7 @@ def _of_batch(batch: Batch, name: str) -> Block:
         flags_N,
         [batch.origin.request_id] * count,
         batch.origin,
+        _severities(batch.served, batch.score_N, batch.anomaly_N),
         batch=True,
         live=batch.origin.source is not None,
     )
@@ -178,6 +208,16 @@ def _flags(served: Served, values_NF: FloatArray, anomaly_N: BoolArray) -> IntAr
     flags_N[np.isnan(values_NF).any(axis=1)] |= MISSING
     flags_N[served.detector.contract.out_of_range(values_NF).any(axis=1)] |= OUT_OF_RANGE
     return flags_N
+
+
+def _severities(served: Served, score_N: FloatArray, anomaly_N: BoolArray) -> list[float | None]:
+    found: list[float | None] = [None] * len(score_N)
+    anomalies = np.flatnonzero(anomaly_N)
+    if len(anomalies):
+        severe = served.detector.calibration.severity(score_N[anomalies])
+        for index, severity in zip(anomalies.tolist(), severe.tolist(), strict=True):
+            found[index] = severity
+    return found
 
 
 def _explain(block: Block, windows: list[tuple[int, FloatArray]]) -> None:

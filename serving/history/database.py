@@ -4,14 +4,13 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
@@ -26,9 +25,6 @@ LOCK = 0x6B697A61
 who reads by id misses nothing, and no two transactions can wait for each other."""
 WAIT_SECONDS = 5
 CONNECT_SECONDS = 3
-CHUNKS = (256, 16, 1)
-"""Rows to a statement. A statement gives up the interpreter once, however many rows it writes; row
-by row, a busy event loop would keep the writer waiting at each."""
 
 log = logging.getLogger(__name__)
 
@@ -199,28 +195,3 @@ def _log_ahead(connection: Any) -> None:
             if not busy or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
-
-
-def insert_rows(
-    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
-) -> None:
-    """Insert `rows`, whose values stand in the order of `columns`, in few statements."""
-    if not rows:
-        return
-    names = ", ".join(f'"{name}"' for name in columns)
-    into = f'INSERT INTO "{table.name}" ({names})'
-    if connection.dialect.name == "postgresql":
-        # A parameter for each column: with one for each value psycopg would read a text of
-        # thousands of them for every statement, which takes longer than all else.
-        kinds = [table.c[name].type.compile(connection.dialect) for name in columns]
-        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
-        values = tuple(list(column) for column in zip(*rows, strict=True))
-        connection.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", values)
-        return
-    one = f"({', '.join('?' * len(columns))})"
-    done = 0
-    for size in CHUNKS:
-        while len(rows) - done >= size:
-            flat = tuple(chain.from_iterable(rows[done : done + size]))
-            connection.exec_driver_sql(f"{into} VALUES {', '.join([one] * size)}", flat)
-            done += size

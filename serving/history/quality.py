@@ -35,14 +35,15 @@ class Quality:
         if stored is not None:
             array = np.frombuffer(stored, dtype="<f8").reshape(4, -1)
             if array.shape[1] == sensors:
-                return cls(*(row.copy() for row in array))
+                return cls(*array.astype(np.float64))  # a copy, which may be changed
         nothing_F = np.zeros(sensors)
         return cls(np.full(sensors, np.nan), nothing_F, nothing_F.copy(), nothing_F.copy())
 
     def write(self) -> bytes:
         """For the database."""
-        return (
-            np.stack([self.last_F, self.run_F, self.seen_F, self.moved_F]).astype("<f8").tobytes()
+        return b"".join(
+            row_F.astype("<f8", copy=False).tobytes()
+            for row_F in (self.last_F, self.run_F, self.seen_F, self.moved_F)
         )
 
     def lively(self) -> BoolArray:
@@ -56,7 +57,7 @@ class Quality:
         """Which values repeat the `rows` before them although their sensor moves, shape (N, F);
         goes on to the end of these rows. A missing value ends what repeats."""
         count, lively_F = len(values_NF), self.lively()
-        before_NF = np.vstack([self.last_F, values_NF[:-1]])
+        before_NF = np.concatenate([self.last_F[None], values_NF[:-1]])
         moved_NF = values_NF != before_NF  # NaN differs from everything
         index_N1 = np.arange(count)[:, None]
         start_NF = np.where(moved_NF, index_N1, -1 - self.run_F)
