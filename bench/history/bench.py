@@ -99,12 +99,16 @@ class Bench:
             yield server
 
     def requests(self, server: Server, *, anomalies: bool = False) -> list[str]:
-        """Rows of all sources in turn; with `anomalies` every hundredth is one."""
+        """Rows of all sources in turn; with `anomalies` every hundredth is one, of each source as
+        often as of any other."""
+        sources = self.settings.sources
         return [
             request(
                 server.peer,
                 server.place,
-                json.dumps({"values": row, "source": f"press-{number % self.settings.sources:02}"}),
+                json.dumps(
+                    {"values": row, "source": f"press-{(number + number // 100) % sources:02}"}
+                ),
             )
             for number, row in enumerate(self.served.rows(anomalies=anomalies))
         ]
