@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,8 @@ class Companion:
         """Why it could not be started."""
         self._process: subprocess.Popen[bytes] | None = None
         self._started = float("-inf")
+        self._one = threading.Lock()
+        """`stop` may come while a thread `ensure`s: it goes on when who waited for it is cancelled."""
 
     @property
     def pid(self) -> int | None:
@@ -44,6 +47,10 @@ class Companion:
 
     def ensure(self) -> None:
         """Start it unless this or another worker's is running."""
+        with self._one:
+            self._ensure()
+
+    def _ensure(self) -> None:
         if self._process is not None:
             if self._process.poll() is None:
                 return
@@ -71,6 +78,10 @@ class Companion:
 
     def stop(self) -> None:
         """End it if this worker started it."""
+        with self._one:
+            self._stop()
+
+    def _stop(self) -> None:
         if self._process is None:
             return
         assert self._process.stdin is not None
