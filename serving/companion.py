@@ -38,7 +38,7 @@ class Companion:
         self._process: subprocess.Popen[bytes] | None = None
         self._started = float("-inf")
         self._one = threading.Lock()
-        """`stop` may come while a thread `ensure`s: it goes on when who waited for it is cancelled."""
+        """A thread that `ensure`s goes on when who waits for it is cancelled, and `stop` comes."""
 
     @property
     def pid(self) -> int | None:
