@@ -39,8 +39,7 @@ def lost(connection: Connection) -> list[Lost]:
         deliveries.c.state == "waiting", deliveries.c.stops == 1, deliveries.c.attempts > 0
     )
     found = _grouped(connection, stops, True) + _grouped(connection, text(IS_LOST), False)
-    found.sort(key=lambda one: one.last, reverse=True)
-    return sorted(found, key=lambda one: (not one.stop, not one.waiting))
+    return sorted(found, key=lambda one: (one.stop, one.waiting, one.last), reverse=True)
 
 
 def unseen(connection: Connection) -> dict[bool, int]:

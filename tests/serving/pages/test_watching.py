@@ -172,6 +172,21 @@ def test_the_cursor_moves_by_keyboard_and_tells_values_and_shares(
     expect(page.locator("#chart-cursor")).to_be_hidden()
 
 
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_what_can_be_done_stands_at_the_end_of_a_machines_card_in_and_out_of_alarm(
+    service: str, open_page: OpenPage, width: int
+) -> None:
+    _send(service, "press-n", NORMAL_ROW)
+    for source in ("press-n", "press-9"):
+        page = open_page(f"{service}sources/{source}", width=width)
+        card = page.locator(".alarm").first
+        button = card.locator(".alarm-actions button").last
+        expect(button).to_be_visible()
+        outer, inner = card.bounding_box(), button.bounding_box()
+        assert outer is not None and inner is not None
+        assert 0 < outer["x"] + outer["width"] - inner["x"] - inner["width"] < 40
+
+
 def test_arrow_keys_go_on_from_where_a_click_holds_the_cursor(
     service: str, open_page: OpenPage
 ) -> None:
