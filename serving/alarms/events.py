@@ -99,8 +99,8 @@ async def events(
 ) -> StreamingResponse:
     """`alarm`: a step of any alarm. `rows`: new rows of each source about once a second, with the
     sensors' values of the `source` asked for. `threshold`: what is in force, first and whenever it
-    changes. `reset`: too much was missed to be told again. The stream ends within seconds of its
-    key."""
+    changes. `reset`: too much was missed to be told again, or it was of another database. The
+    stream ends within seconds of its key."""
     place = place_of(last_event_id) or place_of(last)
     newest = await asyncio.to_thread(_newest, history.database)
     stream = _stream(request, history.database, source, place, newest)
@@ -110,8 +110,10 @@ async def events(
 async def _stream(
     request: Request, database: Database, source: str | None, place: Place | None, newest: Place
 ) -> AsyncIterator[bytes]:
-    place = newest if place is None else _possible(place, newest)
-    yield RETRY + _hello(place)
+    # A place beyond the newest is of another database: what the reader has is, too.
+    other = place is not None and (place.step > newest.step or place.row > newest.row)
+    place = newest if place is None or other else place
+    yield RETRY + (_reset(place) if other else _hello(place))
     quiet, told = 0, None
     detectors: Detectors = request.app.state.detectors
     keys: HeldKeys = request.app.state.keys
@@ -137,17 +139,16 @@ def _hello(place: Place) -> bytes:
     return _event("hello", place, {"now": moment(now())})
 
 
+def _reset(place: Place) -> bytes:
+    return _event("reset", place, {"now": moment(now())})
+
+
 def _event(name: str, place: Place, data: Any) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (
         str(place).encode(),
         name.encode(),
         msgspec.json.encode(data),
     )
-
-
-def _possible(place: Place, newest: Place) -> Place:
-    """A place beyond the newest is of another database: this one's is taken."""
-    return newest if place.step > newest.step or place.row > newest.row else place
 
 
 def _newest(database: Database) -> Place:
@@ -183,13 +184,13 @@ def _look(database: Database, source: str | None, place: Place) -> list[tuple[st
 def _rows(connection: Connection, source: str | None, after: int) -> list[dict[str, Any]]:
     c = verdicts.c
     query = (
-        select(sources.c.name, c.time, c.score, c.flags, c["values"])
+        select(sources.c.name, c.id, c.time, c.score, c.flags, c["values"])
         .join(sources, sources.c.id == c.source_id)
         .where(c.id > after)
         .order_by(c.id)
     )
     found: dict[str, dict[str, Any]] = {}
-    for name, time, score, flags, values in connection.execute(query):
+    for name, row_id, time, score, flags, values in connection.execute(query):
         if flags & LATE:
             continue
         wanted = name == source
@@ -197,12 +198,14 @@ def _rows(connection: Connection, source: str | None, after: int) -> list[dict[s
             name,
             {
                 "source": name,
+                "id": [],
                 "time": [],
                 "score": [],
                 "anomaly": [],
                 "values": [] if wanted else None,
             },
         )
+        told["id"].append(row_id)
         told["time"].append(time // MILLISECOND)
         told["score"].append(score)
         told["anomaly"].append(flags & ANOMALY)

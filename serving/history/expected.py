@@ -58,6 +58,7 @@ def expected(
         model=served.name,
         version=served.version,
         truncated=truncated,
+        id=[rows[index].id for index in chosen],
         time=[rows[index].time // MILLISECOND for index in chosen],
         sensors=[
             SensorExpected(name=sensor.name, values=_numbers(found_NF[:, place]))
@@ -74,7 +75,7 @@ def _rows(
     """The rows in the order of their time, behind those that the first one's window needs, and how
     many of those there are."""
     c = verdicts.c
-    wanted = select(c.time, c.score, c.model_id, c["values"]).where(c.source_id == source_id)
+    wanted = select(c.id, c.time, c.score, c.model_id, c["values"]).where(c.source_id == source_id)
     own = wanted.where(c.time.between(start, end)).order_by(c.time, c.id).limit(MOST_ROWS + 1)
     earlier = wanted.where(c.time < start).order_by(c.time.desc(), c.id.desc()).limit(length - 1)
     before = [] if length == 1 else [*connection.execute(earlier)][::-1]

@@ -48,6 +48,8 @@ def series(
         start=moment(start),
         end=moment(end),
         truncated=truncated,
+        newest=connection.execute(select(func.max(verdicts.c.id))).scalar() or 0,
+        id=[row.id for row in found] if raw else None,
         time=[row.time // MILLISECOND for row in found],
         score=[row.score for row in found],
         mean=None if raw else [row.score_sum / row.rows for row in found],
@@ -109,7 +111,7 @@ def _rows(
 ) -> Sequence[Any]:
     c = verdicts.c
     query = (
-        select(c.time, c.score, c.flags, c.model_id, c["values"], c.detail)
+        select(c.id, c.time, c.score, c.flags, c.model_id, c["values"], c.detail)
         .where(c.source_id == source_id, c.time.between(start, end))
         .order_by(c.time, c.id)
         .limit(MOST_POINTS + 1)

@@ -12,6 +12,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = 1000
 
 Milliseconds = Annotated[list[int], Field(description="Milliseconds since 1970, UTC")]
+Ids = Annotated[
+    list[int],
+    Field(description="What tells rows of one time apart: numbers that grow as rows are recorded"),
+]
 Numbers = list[float | None]
 
 
@@ -166,6 +170,8 @@ class Series(View):
     start: datetime
     end: datetime
     truncated: Annotated[bool, Field(description="There are more rows; the newest are left out")]
+    newest: Annotated[int, Field(description="Rows of greater ids are not in this answer")]
+    id: Annotated[Ids | None, Field(description="Of rows; null for parts")]
     time: Milliseconds
     score: list[float]
     mean: list[float] | None
@@ -191,6 +197,7 @@ class Expected(View):
     model: str
     version: str
     truncated: Annotated[bool, Field(description="There are more rows; the newest are left out")]
+    id: Ids
     time: Milliseconds
     sensors: list[SensorExpected]
     other_versions: Annotated[int, Field(description="Rows here that another bundle judged")]

@@ -21,7 +21,7 @@ export function showPoint(trail, index, places) {
   const shares = trail.sensors.map((sensor) => sensor.share?.[index] ?? null);
   const known = shares.some((share) => share !== null);
   const when = exactly(trail.time[index]);
-  const asked = raw && trail.sensors[0]?.expected?.[index] === null && trail.time[index] > (trail.asked ?? -Infinity);
+  const asked = raw && trail.sensors[0]?.expected?.[index] === null && trail.id[index] > (trail.asked ?? 0);
   const largest = () => trail.sensors.map((_, at) => at).sort((one, other) => (shares[other] ?? 0) - (shares[one] ?? 0)).slice(0, places.length);
   const order = known ? largest() : places;
   const others = trail.sensors.length - order.length;

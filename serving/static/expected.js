@@ -11,15 +11,16 @@ const MOST = 5000; // the API's own limit
  * `trail.told`; false when there was nothing to ask. */
 export async function fillIn(trail, source, signal) {
   if (trail.resolution !== "raw" || trail.time.length === 0) return false;
-  const from = trail.time.findIndex((time) => time > (trail.asked ?? -Infinity));
+  const from = trail.id.findIndex((id) => id > (trail.asked ?? 0));
   if (from < 0) return false;
+  const { newest } = trail;
   const [start, end] = [trail.time[from], trail.time.at(-1)];
   const asked = { source, start: new Date(start).toISOString(), end: new Date(end + 1).toISOString(), points: MOST };
   const [found, kept] = await Promise.all([
     read("api/expected", asked, signal),
     unshared(trail, from) ? read("api/series", { ...asked, resolution: "raw" }, signal) : null,
   ]);
-  trail.asked = end;
+  trail.asked = newest;
   trail.told = {
     model: found.model,
     version: found.version,
@@ -37,13 +38,12 @@ function unshared(trail, from) {
 }
 
 /** Fill columns of the trail, each from the named one of what was found. Rows may have come and gone
- * since they were asked for: they are found by their time again. */
+ * since they were asked for: they are found by their ids again. */
 function put(trail, found, filled) {
-  const places = new Map();
-  trail.time.forEach((time, index) => places.set(time, [...(places.get(time) ?? []), index]));
+  const places = new Map(trail.id.map((id, index) => [id, index]));
   const columns = new Map(found.sensors.map((sensor) => [sensor.name, sensor]));
-  found.time.forEach((time, at) => {
-    const index = places.get(time)?.shift();
+  found.id.forEach((id, at) => {
+    const index = places.get(id);
     if (index === undefined) return;
     for (const sensor of trail.sensors) {
       const told = columns.get(sensor.name);

@@ -13,7 +13,7 @@ import { aboutExpected, fillIn } from "./expected.js";
 import { follow } from "./live.js";
 import { showNotes, startNotes } from "./notes.js";
 import { toldOf } from "./told.js";
-import { MOST, append, forget, nearest } from "./trail.js";
+import { MOST, append, cursorOn, forget, nearest } from "./trail.js";
 import { makeTrend } from "./trend.js";
 import { number, page, t } from "./words.js";
 
@@ -59,8 +59,6 @@ async function load() {
     const found = await read("api/series", asked, mine.signal);
     if (mine.signal.aborted) return;
     trail = found;
-    trail.heard = trail.time.at(-1) ?? -Infinity;
-    if (trail.resolution !== "raw") trail.heard = now(); // its last part has what came until now
     byId("problem").replaceChildren();
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -276,7 +274,7 @@ function startRanges() {
   byId("later").addEventListener("click", () => choose(span, view()[1] + span / 2));
   const around = (factor) => {
     const [start, until] = view();
-    const middle = cursor ?? (start + until) / 2;
+    const middle = cursor?.time ?? (start + until) / 2;
     choose(span * factor, following ? null : middle + (span * factor) / 2);
   };
   byId("closer").addEventListener("click", () => around(0.5));
@@ -300,7 +298,7 @@ function startCursor() {
     if (trail === null || pinned || event.buttons) return;
     const time = trend.timeAt(event.clientX);
     if (time === null) return;
-    cursor = time;
+    cursor = { time };
     point();
   });
   chart.addEventListener("pointerleave", () => {
@@ -313,7 +311,7 @@ function startCursor() {
     if (trail === null || time === null) return;
     chart.focus({ preventScroll: true }); // arrow keys go on from here
     pinned = !pinned;
-    cursor = time;
+    cursor = { time };
     point();
     suggest();
   });
@@ -326,7 +324,7 @@ function startCursor() {
     if (event.key === "Escape") [cursor, pinned] = [null, false];
     else if (event.key === "+" || event.key === "-") byId(event.key === "+" ? "closer" : "wider").click();
     else if (event.key in steps) {
-      cursor = trail.time[Math.min(Math.max(steps[event.key], 0), last)];
+      cursor = cursorOn(trail, Math.min(Math.max(steps[event.key], 0), last));
       pinned = true;
       suggest();
     } else return;
@@ -341,7 +339,7 @@ function start() {
   mayNot();
   startRanges();
   startCursor();
-  suggest = startNotes(load, () => cursor ?? now());
+  suggest = startNotes(load, () => cursor?.time ?? now());
   follow({
     state: (state) => {
       showConnection(state);

@@ -7,6 +7,7 @@ import { toldOrAsked } from "./live.js";
 import { number, page, percent, sourceAddress, t } from "./words.js";
 
 const PAUSE = 150; // milliseconds between two questions while the threshold moves
+const AGAIN = 500; // milliseconds until a worker that does not follow yet is asked again
 const LOUD = 0.05; // of normal rows: no threshold for machines that run
 const STEPS = 1000;
 
@@ -14,6 +15,7 @@ let data = page.threshold;
 let looked = data.value;
 let inForce = null; // what the threshold in force means
 let asking = false;
+let told = null; // what the stream of events told last, until it is taken over
 
 const slider = byId("slider");
 const field = byId("number");
@@ -45,7 +47,7 @@ function start() {
     byId("apply").hidden = true;
   }
   refresh();
-  toldOrAsked("threshold", refresh, refresh);
+  toldOrAsked("threshold", hear, refresh);
 }
 
 /** A text as a threshold; null where it is none. Full-width digits count. */
@@ -333,6 +335,23 @@ async function decide(send, done) {
     if (error.status === 409) refresh();
   } finally {
     byId("apply").removeAttribute("aria-busy");
+  }
+}
+
+/** Take over what the stream tells, with what led to it. Workers follow each other within seconds, and
+ * whichever answers is asked until it agrees: what it says before then is out of date. */
+async function hear(news) {
+  const waiting = told !== null;
+  told = news;
+  if (waiting) return;
+  for (;;) {
+    const now = await read("api/threshold").catch(() => null); // what keeps it away is said elsewhere
+    if (now !== null && now.bundle === told.bundle && now.value === told.value) {
+      told = null;
+      take(now);
+      return;
+    }
+    await new Promise((done) => setTimeout(done, AGAIN));
   }
 }
 

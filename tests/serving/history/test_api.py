@@ -17,6 +17,7 @@ from serving.history.views import (
     Alarms,
     Annotations,
     Audit,
+    Expected,
     Occurrences,
     Series,
     Sources,
@@ -82,6 +83,23 @@ def test_a_series_of_rows_has_values_and_what_was_expected_of_anomalies(
     assert [value is None for value in current.expected] == [True] * 2 + [False] * 4
     assert [one.version for one in series.thresholds] == [alarmed.get("/model").json()["version"]]
     assert [span.kind for span in series.spans] == ["anomaly"]
+
+
+def test_rows_of_one_time_are_told_apart_by_their_ids(alarmed: TestClient) -> None:
+    row = {"values": NORMAL_ROW, "source": "press-04", "timestamp": "2026-01-31T08:00:00Z"}
+    for _ in range(3):
+        assert alarmed.post("/anomaly", json=row).is_success
+    history = settled(alarmed)
+    asked = {"source": "press-04", "start": "2026-01-31T00:00:00Z", "end": "2026-02-01T00:00:00Z"}
+    series = Series.model_validate_json(alarmed.get("/api/series", params=asked).content)
+    assert series.id is not None and len(set(series.time)) == 1
+    first, _, last = series.id
+    assert series.id == sorted(set(series.id)) and series.newest == last
+    told = _look(history.database, "press-04", Place(0, first))
+    (news,) = [data for name, _, data in told if name == "rows" and data["source"] == "press-04"]
+    assert news["id"] == series.id[1:]
+    expected = Expected.model_validate_json(alarmed.get("/api/expected", params=asked).content)
+    assert expected.id == series.id
 
 
 def test_a_time_of_nothing_but_anomalies_is_told_by_rows(alarmed: TestClient) -> None:

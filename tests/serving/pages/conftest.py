@@ -25,7 +25,10 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-expect.set_options(timeout=15_000)  # a machine that runs other tests too is slow at times
+PATIENCE = 60_000
+"""Milliseconds for what comes by itself: a machine that runs other tests too is slow at times, and
+Apprise takes seconds to import."""
+expect.set_options(timeout=PATIENCE)
 AT_ONCE = "default: {warm_up: {seconds: 0}}\n"
 REFUSED = "Failed to load resource"
 """What the console says of a 422 or 503, which pages show themselves."""
@@ -92,7 +95,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
             )
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(20_000)
+            page.set_default_timeout(PATIENCE)
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on(
                 "console",

@@ -54,9 +54,13 @@ def send(
     address: str, source: str, row: list[float], count: int = 1, sends: Mapping[str, str] = SENDS
 ) -> None:
     """So many rows of `source`, one after the other; each is answered."""
-    body = json.dumps({"values": row, "source": source}).encode()
     for _ in range(count):
-        urlopen(Request(f"{address}anomaly", body, dict(sends))).close()
+        send_row(address, {"values": row, "source": source}, sends)
+
+
+def send_row(address: str, body: Mapping[str, Any], sends: Mapping[str, str] = SENDS) -> None:
+    """One row, with whatever may be said of it."""
+    urlopen(Request(f"{address}anomaly", json.dumps(body).encode(), dict(sends))).close()
 
 
 def decide(address: str, bundle: str, value: float | None) -> None:

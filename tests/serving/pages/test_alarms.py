@@ -22,8 +22,6 @@ WORDS = {
     "ja": ("古い方へ →", "← 新しい方へ", "条件を消去", "条件に合うアラームはありません。"),
 }
 
-expect.set_options(timeout=15_000)
-
 
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[str]:

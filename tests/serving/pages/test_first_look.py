@@ -83,7 +83,7 @@ def test_the_shares_of_an_anomaly_are_told_as_it_comes(service: str, open_page: 
     expect(cursor).to_contain_text("Normal")
     _send(service, "press-2", ANOMALOUS_ROW)  # no alarm yet, which would have all read again
     expect(cursor).to_contain_text("Anomaly")
-    expect(cursor.locator(".cursor-share")).to_have_count(3, timeout=4000)
+    expect(cursor.locator(".cursor-share")).to_have_count(3)
     expect(cursor.get_by_text("expected")).to_have_count(3)
 
 

@@ -52,7 +52,7 @@ def test_without_a_registry_the_versions_are_those_that_served_here(
     wider: int = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wider <= 0
     newer = press_line_bundle(tmp_path / "bundle", seed=1)
-    expect(page.locator("#notes .note")).to_contain_text(newer.hash[:12], timeout=15_000)
+    expect(page.locator("#notes .note")).to_contain_text(newer.hash[:12])
     page.reload()
     expect(page.locator(".versions tbody tr")).to_have_count(2)
     expect(page.locator(".changes li")).to_have_count(2)

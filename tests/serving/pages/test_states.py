@@ -99,7 +99,7 @@ def test_a_long_file_shows_how_far_it_is_and_then_only_what_came_of_it(
     page = open_page(f"{silent}try", language=language)
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 150_000}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 80_000}
     session.send("Network.emulateNetworkConditions", slow)
     progress = page.locator("#file-progress")
     expect(progress).to_be_hidden()

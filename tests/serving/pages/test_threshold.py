@@ -152,7 +152,7 @@ def test_a_page_that_is_open_says_it_without_being_loaded_again(
     page = open_page(f"{service}threshold")
     apply(page, "1234", "because")
     for one in open_ones:
-        expect(one.locator("#set-by-hand")).to_contain_text(said, timeout=15_000)
+        expect(one.locator("#set-by-hand")).to_contain_text(said)
     undo(page)
     for one in open_ones:
         expect(one.locator("#set-by-hand")).to_be_hidden(timeout=15_000)
@@ -161,7 +161,7 @@ def test_a_page_that_is_open_says_it_without_being_loaded_again(
 def test_another_persons_change_appears_by_itself(service: str, open_page: OpenPage) -> None:
     one, other = open_page(f"{service}threshold"), open_page(f"{service}threshold")
     apply(one, "77", "because")
-    expect(other.locator("#by-hand")).to_contain_text("77, set by", timeout=15_000)
+    expect(other.locator("#by-hand")).to_contain_text("77, set by")
     undo(other)
 
 
@@ -258,7 +258,7 @@ def test_one_worker_applies_it_all_workers_follow_and_the_next_version_ends_it(
         newer = press_line_bundle(folder, seed=1)
         assert newer.detector.threshold.value != calibrated
         wait_until(lambda: everywhere(False))
-        expect(page.locator("#problem")).to_contain_text("now serves", timeout=15_000)
+        expect(page.locator("#problem")).to_contain_text("now serves")
         page.reload()
         expect(page.locator("#changes li").first).to_contain_text("ended its threshold")
         expect(page.locator("#by-hand")).to_be_empty()

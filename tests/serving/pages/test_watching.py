@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -15,7 +16,7 @@ from playwright.sync_api import Page, Route, expect
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
-from tests.serving.pages.service import OpenPage, application, running, send
+from tests.serving.pages.service import OpenPage, application, running, send, send_row
 
 HOSTILE = "<img src=x onerror=alert(1)>/../a b?c#d%2F&e"
 SENDS = {"Content-Type": "application/json"}
@@ -202,6 +203,34 @@ def test_arrow_keys_go_on_from_where_a_click_holds_the_cursor(
     expect(chart).to_have_attribute("aria-valuenow", "0")
     page.keyboard.press("ArrowRight")
     expect(chart).to_have_attribute("aria-valuenow", "1")
+
+
+def test_rows_of_one_time_are_all_shown_and_reached(service: str, open_page: OpenPage) -> None:
+    at = datetime.now(UTC).isoformat()
+
+    def rows(count: int) -> None:
+        for _ in range(count):
+            send_row(service, {"values": NORMAL_ROW, "source": "press-t", "timestamp": at})
+
+    rows(2)
+    while "press-t" not in _sources(service):
+        time.sleep(0.05)
+    page = open_page(f"{service}sources/press-t")
+    _wait_for_points(page, 2)
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    for count in (3, 4):  # each told by an event of its own
+        rows(1)
+        _wait_for_points(page, count)
+    expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)
+    chart = page.locator("#chart")
+    chart.focus()
+    page.keyboard.press("Home")
+    for place in range(4):
+        expect(chart).to_have_attribute("aria-valuenow", str(place))
+        expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    expect(chart).to_have_attribute("aria-valuenow", "2")
 
 
 def test_what_is_expected_of_new_rows_is_told_as_they_come(
