@@ -52,7 +52,7 @@ class Running(NamedTuple):
         """Status and body, over a connection of its own."""
         address = f"http://127.0.0.1:{self.port}{path}"
         try:
-            with urllib.request.urlopen(address, timeout=10) as answer:
+            with urllib.request.urlopen(address, timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refusal:
             with refusal:
@@ -63,7 +63,7 @@ class Running(NamedTuple):
         body = json.dumps({"values": values} | more).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/anomaly", body)
         request.add_header("Content-Type", "application/json")
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return dict(json.load(answer))
 
     def metrics(self) -> Samples:
@@ -137,7 +137,7 @@ def _answers(service: Running, ready: bool) -> bool:
         return False
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"
@@ -153,7 +153,7 @@ def answer_of(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
 
 def keep_alive(service: Running) -> HTTPConnection:
     """A connection for many requests."""
-    return HTTPConnection("127.0.0.1", service.port, timeout=10)
+    return HTTPConnection("127.0.0.1", service.port, timeout=30)
 
 
 class Listening(NamedTuple):

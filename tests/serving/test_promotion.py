@@ -92,7 +92,7 @@ class Service(NamedTuple):
 
     def ready(self) -> dict[str, Any]:
         try:
-            with urllib.request.urlopen(f"{self.address}/health/ready", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self.address}/health/ready", timeout=30) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as refusal:
             with refusal:
@@ -107,7 +107,7 @@ class Service(NamedTuple):
             json.dumps({"values": NORMAL_ROW}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             assert set(json.load(answer)) == {"score", "status"}
             return str(answer.headers["X-Model-Version"])
 

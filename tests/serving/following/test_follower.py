@@ -211,7 +211,7 @@ def test_only_one_process_holds_the_lock(tmp_path: Path) -> None:
     assert take_lock(tmp_path / "lock") is None
 
 
-def wait_until(true: object, seconds: float = 30) -> None:
+def wait_until(true: object, seconds: float = 60) -> None:
     assert callable(true)
     deadline = time.monotonic() + seconds
     while not true():

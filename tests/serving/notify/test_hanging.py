@@ -69,10 +69,9 @@ def test_while_a_broker_and_a_mail_server_hang_the_others_hear_at_once(
     broker.hang()
     mailbox.hangs = True
     for number in (1, 2):
-        begun = time.monotonic()
         sending.began(number)
         until(lambda count=number: len(receiver.heard) == count)
-        assert time.monotonic() - begun < 5
+        assert not any(row.problem for row in rows(sending.database))  # the others hang on
     assert sending.states("gateway") == sending.states("mail") == ["waiting"] * 2
     broker.go_on()
     mailbox.hangs = False

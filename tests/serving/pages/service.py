@@ -72,4 +72,4 @@ def decide(address: str, bundle: str, value: float | None) -> None:
         SENDS,
         method="DELETE" if value is None else "POST",
     )
-    urlopen(ask, timeout=10).close()
+    urlopen(ask, timeout=30).close()

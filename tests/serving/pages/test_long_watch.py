@@ -49,7 +49,7 @@ class Gateway:
 
     def wait_until_known(self) -> None:
         """Until the history has heard of the machine: rows are written within half a second."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self._source not in self._told():
             assert time.monotonic() < deadline
             time.sleep(0.05)

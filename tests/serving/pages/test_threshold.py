@@ -155,7 +155,7 @@ def test_a_page_that_is_open_says_it_without_being_loaded_again(
         expect(one.locator("#set-by-hand")).to_contain_text(said)
     undo(page)
     for one in open_ones:
-        expect(one.locator("#set-by-hand")).to_be_hidden(timeout=15_000)
+        expect(one.locator("#set-by-hand")).to_be_hidden()
 
 
 def test_another_persons_change_appears_by_itself(service: str, open_page: OpenPage) -> None:

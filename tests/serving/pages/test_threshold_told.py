@@ -88,7 +88,7 @@ def test_a_page_without_a_stream_asks(service: str, bundle: Bundle, open_page: O
     decide(service, bundle.hash, 55.0)
     expect(page.locator("#set-by-hand")).to_contain_text("set by hand: 55")
     decide(service, bundle.hash, None)
-    expect(page.locator("#set-by-hand")).to_be_hidden(timeout=15_000)
+    expect(page.locator("#set-by-hand")).to_be_hidden()
 
 
 def test_without_a_history_there_is_no_stream_and_a_page_asks(
