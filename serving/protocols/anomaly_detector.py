@@ -22,13 +22,13 @@ from fastapi import Response
 from starlette.routing import Route
 
 from kizashi.errors import InvalidRow, Problem
-from kizashi.runtime.contract import DataContract
+from kizashi.runtime.contract import DataContract, shown
 from kizashi.runtime.detector import Verdicts
 from serving.errors import SHOWN_PROBLEMS, Failure, UnknownModel, invalid
 from serving.following.detectors import Served
 from serving.http.requests import media_type
 from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, read_struct, said
-from serving.protocols.values import named, read_cells, require_windows, shown
+from serving.protocols.values import named, read_cells, require_windows
 from serving.verdicts.scoring import Origin, Scoring
 
 PREFIX = "/anomalydetector"

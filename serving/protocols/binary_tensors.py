@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from kizashi.runtime.contract import shown
 from serving.errors import MalformedBody, invalid
 from serving.http.requests import Headers, header
 
@@ -63,7 +64,7 @@ def cut(sizes: Iterable[tuple[str, object]], rest: memoryview) -> dict[str, memo
         left = len(rest) - start
         if type(size) is not int or not 0 <= size <= left:
             raise invalid(
-                f"{SIZE} of input {name[:60]!r} is {repr(size)[:40]}; a whole number is needed, at "
+                f"{SIZE} of input {name[:60]!r} is {shown(size)}; a whole number is needed, at "
                 f"most the {left} bytes that are left behind the JSON"
             )
         tensors[name] = rest[start : start + size]

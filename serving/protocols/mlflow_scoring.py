@@ -22,12 +22,12 @@ from fastapi import Response
 from starlette.routing import Route
 
 from kizashi.errors import KizashiError
-from kizashi.runtime.contract import DataContract
+from kizashi.runtime.contract import DataContract, shown
 from serving.errors import BodyTooLarge, Failure, WrongMediaType, invalid
 from serving.formats import EXTRA, FORMATS, read
 from serving.http.requests import media_type, parse_json
 from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, said
-from serving.protocols.values import named, read_rows, require_rows, shown
+from serving.protocols.values import named, read_rows, require_rows
 from serving.verdicts.score import status
 from serving.verdicts.scoring import Judged, Scoring
 

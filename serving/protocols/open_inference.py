@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fastapi import Response
 from starlette.routing import Route
 
+from kizashi.runtime.contract import shown
 from serving.errors import Failure, UnknownModel, invalid
 from serving.following.detectors import Served
 from serving.http.requests import media_type
@@ -22,7 +23,6 @@ from serving.protocols import binary_tensors
 from serving.protocols.binary_tensors import OCTETS, SIZE
 from serving.protocols.endpoint import JSON, Answer, Asked, Endpoint, encode_list, read_struct, said
 from serving.protocols.tensors import InputTensor, read_windows
-from serving.protocols.values import shown
 from serving.verdicts.score import status
 from serving.verdicts.scoring import Scoring
 

@@ -17,11 +17,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from kizashi.runtime.contract import DataContract
+from kizashi.runtime.contract import DataContract, shown
 from serving.errors import invalid
 from serving.protocols import binary_tensors
 from serving.protocols.binary_tensors import DTYPES, SIZE
-from serving.protocols.values import named, read_cells, require_windows, shown
+from serving.protocols.values import named, read_cells, require_windows
 
 INPUT = "values"
 NO_NUMBERS = "a sensor's values are numbers, one of " + ", ".join(DTYPES)

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from kizashi.errors import InvalidRow, Problem
-from kizashi.runtime.contract import DataContract
+from kizashi.runtime.contract import DataContract, shown
 from serving.errors import SHOWN_PROBLEMS
 from serving.formats.rows import FloatArray, unusable
 
 NUMBERS = frozenset({int, float, type(None)})
-SHOWN_CHARACTERS = 60
 CELLS_AT_ONCE = 2**16
 """A longer list in one call of NumPy would let no other thread run for too long."""
 
@@ -124,14 +123,3 @@ def _float(cell: float | None) -> float:
 def named(contract: DataContract) -> str:
     """The sensors' names, as far as a sentence can hold them."""
     return ", ".join(contract.names[:20]) + (", …" if len(contract.names) > 20 else "")
-
-
-def shown(value: object) -> str:
-    """A value as an error quotes it: short, whatever was sent."""
-    if isinstance(value, list | dict):  # may be large, and nested more deeply than can be printed
-        return f"a list of {len(value)}" if isinstance(value, list) else "an object"
-    try:
-        text = repr(value[: SHOWN_CHARACTERS + 1]) if isinstance(value, str) else str(value)
-    except ValueError:  # Python prints no integer of more than 4300 digits
-        text = "an integer too long to show"
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"

@@ -15,6 +15,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from kizashi.errors import DataError
 from kizashi.runtime.bundle import load_bundle
+from kizashi.runtime.contract import shown
 from kizashi.runtime.detector import Detector
 
 
@@ -64,9 +65,9 @@ class DetectorModel:
         unusable_NF = np.isinf(rows_NF) if may_be_missing else ~np.isfinite(rows_NF)
         row, column = (index[:1] for index in np.nonzero(unusable_NF))
         if len(row):
+            cell = shown(rows_NF[row[0], column[0]])
             raise DataError(
-                f"row {row[0]}: sensor '{names[column[0]]}' is {rows_NF[row[0], column[0]]}; "
-                "a finite number is needed"
+                f"row {row[0]}: sensor '{names[column[0]]}' is {cell}; a finite number is needed"
             )
         self.detector.contract.require_present(rows_NF)
         return rows_NF
@@ -91,7 +92,9 @@ def _require_numbers(name: str, column: pd.Series) -> None:
     for row, cell in enumerate(column):
         number = isinstance(cell, numbers.Real | Decimal) and not isinstance(cell, bool | np.bool_)
         if not (number or cell is None or cell is pd.NA):
-            raise DataError(f"row {row}: sensor '{name}' is {cell!r}; a finite number is needed")
+            raise DataError(
+                f"row {row}: sensor '{name}' is {shown(cell)}; a finite number is needed"
+            )
 
 
 def _load_pyfunc(data_path: str) -> DetectorModel:

@@ -166,17 +166,20 @@ def test_any_kind_of_number_is_taken(bundle: Bundle, cells: Any) -> None:
         ),
         (
             pd.DataFrame([[1.0, 1.0, True]], columns=NAMES),
-            "row 0: sensor 'sound' is True; a finite number is needed",
+            "row 0: sensor 'sound' is true; a finite number is needed",
         ),
         (
             pd.DataFrame([[1.0, None, 1.0]], columns=NAMES, dtype=object),
-            "row 0: sensor 'current' is nan; a finite number is needed",
+            "row 0: sensor 'current' is NaN; a finite number is needed",
         ),
         (
             pd.DataFrame([[1.0, 1.0, 1.0], [1.0, np.nan, 1.0]], columns=NAMES),
-            "row 1: sensor 'current' is nan; a finite number is needed",
+            "row 1: sensor 'current' is NaN; a finite number is needed",
         ),
-        (np.array([[1.0, 1.0, np.inf]]), "row 0: sensor 'sound' is inf; a finite number is needed"),
+        (
+            np.array([[1.0, 1.0, np.inf]]),
+            "row 0: sensor 'sound' is Infinity; a finite number",
+        ),
         ([[1.0, 2.0]], "2 values came; 3 values (vibration, current, sound) needed"),
         (np.ones((2, 1, 3)), "an array with 3 axes came; rows of 3 values are needed"),
     ],

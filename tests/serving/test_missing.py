@@ -115,7 +115,7 @@ def test_a_model_that_rejects_missing_values_refuses_null(tmp_path: Path) -> Non
         "/anomaly", json={"values": [1.2, None, 1.1]}
     )
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "sensor 'current' is None; a number in A is needed"
+    assert answer.json()["detail"] == "sensor 'current' is null; a number in A is needed"
 
 
 def test_rows_of_a_batch_may_have_missing_values_in_every_format(post: Post) -> None:
@@ -186,7 +186,7 @@ def test_nan_in_a_table_is_as_missing_as_an_empty_cell(post: Post, gap: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(math.inf, "inf"), (-math.inf, "-inf")], ids=["inf", "-inf"]
+    ("value", "said"), [(math.inf, "Infinity"), (-math.inf, "-Infinity")], ids=["inf", "-inf"]
 )
 def test_infinity_beside_missing_values_is_refused_by_row_and_sensor(
     post: Post, value: float, said: str

@@ -240,10 +240,10 @@ def test_a_compressed_stream_is_refused_like_a_compressed_body(
         (pa.array([1, 2]).cast(pa.decimal128(22, 2)), None),
         (pa.array(["1", "2"]), "sensor 'sound' has the type string; a number in Pa is needed"),
         (pa.array([True, False]), "sensor 'sound' has the type bool; a number in Pa is needed"),
-        (pa.array([1.0, np.nan]), "row 1: sensor 'sound' is nan; a number in Pa is needed"),
-        (pa.array([1.0, np.inf]), "row 1: sensor 'sound' is inf; a number in Pa is needed"),
-        (pa.array([None, 1.0]), "row 0: sensor 'sound' is None; a number in Pa is needed"),
-        (pa.nulls(2), "row 0: sensor 'sound' is None; a number in Pa is needed"),
+        (pa.array([1.0, np.nan]), "row 1: sensor 'sound' is NaN; a number in Pa is needed"),
+        (pa.array([1.0, np.inf]), "row 1: sensor 'sound' is Infinity; a number in Pa is needed"),
+        (pa.array([None, 1.0]), "row 0: sensor 'sound' is null; a number in Pa is needed"),
+        (pa.nulls(2), "row 0: sensor 'sound' is null; a number in Pa is needed"),
         (pa.array([[1.0], [2.0]]), "sensor 'sound' has the type list<item: double>"),
     ],
 )
@@ -273,7 +273,7 @@ def test_a_sensor_without_a_column_is_named(client: TestClient, kind: str) -> No
     ("body", "status", "said"),
     [
         ("[1,2,3]\n[1,2]\n", 422, "row 1: 2 values came; 3 values"),
-        ("[1,2,3]\n\n[1,2,true]\n", 422, "row 1: sensor 'sound' is True"),
+        ("[1,2,3]\n\n[1,2,true]\n", 422, "row 1: sensor 'sound' is true"),
         ("[1,2,3]\n{\n", 400, "row 1: the body is not JSON"),
         ("[1,2,3]\n[1,2,\xff]\n", 400, "row 1: the body is not utf-8"),
         ("[1,2,3]\n" + "[" * 100_000, 400, "row 1: the body is nested too deeply"),

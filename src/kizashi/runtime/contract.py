@@ -1,5 +1,6 @@
 """The data contract: which sensors a row has, in which order and unit, and what a valid row is."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,15 +19,21 @@ NUMBERS = frozenset({int, float})  # not bool, which is an int only to Python
 _ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996
 
 
-def _shown(value: object) -> str:
-    """A value as an error quotes it: short, whatever was sent."""
+def shown(value: object) -> str:
+    """A value as an error quotes it: short, whatever was sent, and in JSON's words."""
+    if isinstance(value, list | dict):  # may be large, and nested more deeply than can be printed
+        return f"a list of {len(value)}" if isinstance(value, list) else "an object"
     try:
-        text = repr(value) if isinstance(value, str) else str(value)
+        text = _written(value)
     except ValueError:  # Python prints no integer of more than 4300 digits
         text = "an integer too long to show"
-    except RecursionError:
-        text = "nested too deeply to show"
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, str):
+        return repr(value[: SHOWN_CHARACTERS + 1])
+    return json.dumps(value) if value is None or isinstance(value, bool | float) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,7 @@ class DataContract:
                 row_F[index] = np.nan
                 missing += 1
             else:
-                detail = f"{where}sensor '{sensor.name}' is {_shown(cell)}; {sensor.wanted}"
+                detail = f"{where}sensor '{sensor.name}' is {shown(cell)}; {sensor.wanted}"
                 problems.append(Problem(detail, sensor.name, number))
         if missing > self.most_missing and self.window_length == 1:
             problems.append(self._too_many(missing, number))
@@ -281,7 +288,7 @@ class DataContract:
         self, values: object, where: str, number: int | None
     ) -> tuple[Sequence[object], list[Problem]]:
         if not _is_list(values):
-            detail = f"{where}values is {_shown(values)}; a list of {self._expected} is needed"
+            detail = f"{where}values is {shown(values)}; a list of {self._expected} is needed"
             return [], [Problem(detail, None, number)]
         if len(values) != len(self.sensors):
             count = f"{len(values)} value{'' if len(values) == 1 else 's'} came"
@@ -299,7 +306,7 @@ class DataContract:
         ]
         problems += [
             Problem(
-                f"{where}sensor {_shown(str(name))} is unknown; {self._expected} needed",
+                f"{where}sensor {shown(str(name))} is unknown; {self._expected} needed",
                 str(name),
                 number,
             )

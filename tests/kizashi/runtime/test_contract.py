@@ -28,11 +28,11 @@ def problems(values: object, contract: DataContract = CONTRACT) -> list[Problem]
         ("n/a", "'n/a'"),
         ("1.5", "'1.5'"),
         ("", "''"),
-        (True, "True"),
-        (math.nan, "nan"),
-        (math.inf, "inf"),
-        (-math.inf, "-inf"),
-        ({"value": 1.0}, "{'value': 1.0}"),
+        (True, "true"),
+        (math.nan, "NaN"),
+        (math.inf, "Infinity"),
+        (-math.inf, "-Infinity"),
+        ({"value": 1.0}, "an object"),
         (b"1", "b'1'"),
         (10**400, "1" + "0" * 58 + "…"),
         ("x" * 100, "'" + "x" * 58 + "…"),
@@ -67,8 +67,8 @@ def test_every_wrong_cell_is_a_problem_of_its_own_with_its_row() -> None:
     ]
     assert str(refused.value) == (
         "row 1: sensor 'pressure' is 'a'; a number in bar is needed; "
-        "row 1: sensor 'count' is True; a number is needed; "
-        "row 2: sensor 'count' is nan; a number is needed"
+        "row 1: sensor 'count' is true; a number is needed; "
+        "row 2: sensor 'count' is NaN; a number is needed"
     )
 
 
@@ -82,7 +82,7 @@ def test_a_wrong_number_of_values_says_how_many_are_expected_and_their_names(
     assert problems(values) == [Problem(detail)]
 
 
-@pytest.mark.parametrize(("values", "shown"), [(5, "5"), ("1,2", "'1,2'"), (None, "None")])
+@pytest.mark.parametrize(("values", "shown"), [(5, "5"), ("1,2", "'1,2'"), (None, "null")])
 def test_values_that_are_no_list_are_refused(values: object, shown: str) -> None:
     detail = f"values is {shown}; a list of 2 values (pressure, count) is needed"
     assert problems(values) == [Problem(detail)]
@@ -144,7 +144,7 @@ def test_a_row_of_a_window_that_is_no_list_is_named() -> None:
     assert problems([[1, 2], 5], contract) == [Problem(detail, None, 1)]
 
 
-@pytest.mark.parametrize(("wrong", "shown"), [([2], "[2]"), ({"x": 1}, "{'x': 1}")])
+@pytest.mark.parametrize(("wrong", "shown"), [([2], "a list of 1"), ({"x": 1}, "an object")])
 def test_a_list_or_an_object_among_the_cells_of_one_row_is_the_wrong_cell(
     wrong: object, shown: str
 ) -> None:
@@ -236,7 +236,7 @@ def test_null_is_refused_like_any_other_cell_where_nothing_may_be_missing(
     contract: DataContract,
 ) -> None:
     assert contract.most_missing == 0
-    with pytest.raises(InvalidRow, match=r"^sensor 'pressure' is None; a number in bar is needed$"):
+    with pytest.raises(InvalidRow, match=r"^sensor 'pressure' is null; a number in bar is needed$"):
         contract.row([None, 2][: len(contract.sensors)])
 
 

@@ -98,7 +98,7 @@ def test_nan_in_a_binary_tensor_is_missing_and_infinity_is_refused(filling: Test
     answer = filling.post(path, **binary(content, struct.pack("<3d", 1.2, np.nan, 1.1)))
     assert outputs_of(answer)["score"] == close([own_score(filling, [1.2, None, 1.1])])
     answer = filling.post(path, **binary(content, struct.pack("<3d", 1.2, np.inf, 1.1)))
-    assert "row 0: sensor 'current' is inf" in error_of(answer)
+    assert "row 0: sensor 'current' is Infinity" in error_of(answer)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_nan_in_a_binary_tensor_is_missing_and_infinity_is_refused(filling: Test
         ([binary_tensor(11)], b"x" * 11, "has 11 bytes; FP32 of shape [1, 3] has 12"),
         ([binary_tensor(-1)], b"x" * 12, "is -1; a whole number is needed"),
         ([binary_tensor("12")], b"x" * 12, "is '12'; a whole number is needed"),
-        ([binary_tensor(True)], b"x" * 12, "is True; a whole number is needed"),
+        ([binary_tensor(True)], b"x" * 12, "is true; a whole number is needed"),
         ([binary_tensor(12, "BF16")], b"x" * 12, "datatype of input 'values' is 'BF16'"),
         ([binary_tensor(12) | {"data": [1, 2, 3]}], b"x" * 12, "has both data and"),
         ([binary_tensor(12, rows=10**12)], b"x" * 12, "has 12 bytes; FP32 of shape"),

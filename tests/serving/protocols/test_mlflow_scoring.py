@@ -246,9 +246,9 @@ def test_what_mlflow_refuses_is_refused(
     ("body", "said"),
     [
         ({"instances": [[1, "2", 3]]}, "row 0: sensor 'current' is '2'; a number in A is needed"),
-        ({"instances": [[1, True, 3]]}, "row 0: sensor 'current' is True"),
+        ({"instances": [[1, True, 3]]}, "row 0: sensor 'current' is true"),
         ({"instances": [[1, None, 3]]}, "row 0: sensor 'current' is missing"),
-        ({"instances": [[1, 10**400, 3]]}, "row 0: sensor 'current' is inf"),
+        ({"instances": [[1, 10**400, 3]]}, "row 0: sensor 'current' is Infinity"),
         ({"instances": [RECORDS[0], 3]}, "row 1: 3 came; 3 values"),
         ({"instances": [NORMAL_ROW, "x"]}, "row 1: 'x' came; 3 values"),
         ({"instances": ROWS, "params": [1]}, "params is a list of 1; an object is needed"),
