@@ -24,7 +24,7 @@ from tests.filling import filling_bundle
 from tests.serving.services import Running, keep_alive, running
 
 MOST_SECONDS = 0.1
-TRIES = 3
+TRIES = 6
 """The best of so many counts."""
 ROWS = 150_000
 NAMES = ("vibration", "current", "sound")

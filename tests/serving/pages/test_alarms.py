@@ -240,6 +240,7 @@ def test_without_scripts_filters_and_older_pages_work(
     page.locator("#filter-kind").select_option("drift")
     page.locator("#filters button").click()
     expect(page.get_by_text(nothing)).to_be_visible()
+    page.wait_for_load_state()  # before its styles have come both links are shown
     page.get_by_role("link", name=clear).click()
     expect(page).to_have_url(service)
     expect(rows).to_have_count(PAGE)

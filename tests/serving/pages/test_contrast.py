@@ -33,7 +33,8 @@ def loud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
 
 
 def faint(page: Page) -> list[str]:
-    """What does not stand out on a page."""
+    """What does not stand out on a page, once its styles have come."""
+    page.wait_for_load_state()
     seen = page.evaluate(CONTRASTS)
     assert seen["counted"] >= LEAST_COUNTED
     found: list[str] = seen["found"]

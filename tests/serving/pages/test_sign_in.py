@@ -130,6 +130,7 @@ def test_a_wrong_key_is_said_beside_its_field(
     expect(page.locator("#key-wrong")).to_contain_text(said)
     expect(page.locator("#key")).to_be_focused()
     assert page.locator("#key").input_value() == ""
+    page.wait_for_load_state()
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
