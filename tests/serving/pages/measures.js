@@ -39,6 +39,24 @@
     return rows;
   },
 
+  /** Words between spaces that go on in another line. */
+  brokenWords(selector) {
+    const broken = [];
+    for (const element of document.querySelectorAll(selector)) {
+      if (!element.checkVisibility()) continue;
+      const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        for (const word of node.textContent.matchAll(/[^\s·]+/g)) {
+          const range = document.createRange();
+          range.setStart(node, word.index);
+          range.setEnd(node, word.index + word[0].length);
+          if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) broken.push(word[0]);
+        }
+      }
+    }
+    return broken;
+  },
+
   /** How high a capital letter is in the first of each selector, in pixels. */
   capitals(selectors) {
     const pen = document.createElement("canvas").getContext("2d");

@@ -20,6 +20,7 @@ METRES, WALL_MILLIMETRES = 3.0, 1210.0
 LEAST_MINUTES_OF_ARC = 16.0
 """The height of a capital letter at that distance: what ISO 9241-303 asks for at the least."""
 
+UNBROKEN = "h1, h2, h3, th, button, .button, .state-word, .priority"
 MEASURES = Path(__file__).with_name("measures.js").read_text(encoding="utf-8")
 FROM_AFAR = [".tile-band strong", ".tile-name", ".tile-what", "#summary", "#clock"]
 
@@ -69,6 +70,20 @@ def test_no_text_is_smaller_on_a_phone_than_one_can_read(
         plant.visit(page, name)
         small[name] = _measured(page, "smallTexts", LEAST_TEXT)
     assert {name: what for name, what in small.items() if what} == {}
+
+
+def test_no_word_of_a_state_a_heading_or_a_button_is_broken(
+    plant: Plant, open_page: OpenPage
+) -> None:
+    page = open_page(f"{plant.address}{SIGN_IN}")
+    plant.sign_in(page)
+    broken = {}
+    for name in PAGES:
+        plant.visit(page, name)
+        for width in (PHONE, 390, 430, 600, 800, 1100, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            broken[name, width] = _measured(page, "brokenWords", UNBROKEN)
+    assert {place: what for place, what in broken.items() if what} == {}
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
