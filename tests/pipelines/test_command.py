@@ -131,6 +131,11 @@ WRONG_VALUES = [
     ("train", ["threshold=quantile", "threshold.quantile=1"], "threshold: the quantile is 1.0; "),
     ("train", ["threshold=mad", "threshold.deviations=-1"], "threshold: deviations is -1.0; "),
     ("train", ["threshold.alarms_per_day=5"], "threshold: sampling_period is None; "),
+    (
+        "train",
+        ["threshold.alarms_per_day=99999", "threshold.sampling_period=30"],
+        "threshold: alarms_per_day is 99999.0; with one row every 30 s a number above 0 and below ",
+    ),
     ("train", ["trainer.steps=many"], "trainer.steps is 'many'; "),
     ("train", ["trainer.patience=0"], "trainer: patience is 0; a whole number from 1 is needed"),
     ("train", ["trainer.batch_size=0"], "trainer: batch_size is 0; "),
