@@ -22,6 +22,9 @@ from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract, Sensor
 
 NOTHING = np.empty(0, dtype=np.int64)
+LARGEST_LEARNED = 1e100
+"""The largest size of a reading to learn from. No instrument reads as much; beyond its square the
+spread of a sensor is infinite, and a detector would be blind to it without a word."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ def examine(
 
     A row is bad when a reading is missing or no finite number, when its timestamp is missing, no
     time, that of an earlier row or out of order, or when it has more cells than the header.
-    Normal data must also lie within the instruments' limits and not be labelled 1. Labelled data
+    Normal data must also lie within the instruments' limits, be no larger than LARGEST_LEARNED and
+    not be labelled 1. Labelled data
     may lie beyond them, since the strongest faults must be scored, and needs `label` 0 or 1;
     `fault` is empty where the table has none. With `timestamp` None the file's order counts.
 
@@ -172,6 +176,13 @@ def _findings(
             unread=failed.get((sensor.name, "reading"), NOTHING),
             beyond=failed.get((sensor.name, "limits"), NOTHING),
         )
+        yield finding(
+            "too_large",
+            raw[sensor.name],
+            failed.get((sensor.name, "size"), NOTHING),
+            f"sensor '{sensor.name}' is ",
+            f"a size of at most {LARGEST_LEARNED:g} is needed",
+        )
     if (LABEL, "label") in failed:
         kind = "bad_label" if labelled else "not_normal"
         wanted = "0 or 1 is needed" if labelled else "only normal rows are learnt from"
@@ -183,6 +194,8 @@ def _schema(contract: DataContract, timestamp: str | None, labelled: bool) -> pa
     columns = {}
     for sensor in contract.sensors:
         checks = [_check("reading", pd.Series.notna)]
+        if not labelled:
+            checks.append(_check("size", lambda readings: ~(readings.abs() > LARGEST_LEARNED)))
         if not labelled and (sensor.low is not None or sensor.high is not None):
             checks.append(_check("limits", _within(sensor)))
         columns[sensor.name] = pa.Column(float, checks, nullable=True)

@@ -75,6 +75,12 @@ def test_good_rows_come_out_as_times_and_numbers_in_contract_order() -> None:
         ("flow", "NaN", "not_a_number", "sensor 'flow' is 'NaN'; a number in l/min is needed"),
         ("flow", "inf", "not_a_number", "sensor 'flow' is 'inf'; a number in l/min is needed"),
         (
+            "flow",
+            "-1e300",
+            "too_large",
+            "sensor 'flow' is '-1e300'; a size of at most 1e+100 is needed",
+        ),
+        (
             "pressure",
             "20.01",
             "out_of_range",
@@ -289,12 +295,12 @@ def test_rows_labelled_as_anomalies_are_not_learnt_from() -> None:
 
 
 def test_labelled_rows_keep_readings_beyond_the_limits_with_label_and_fault() -> None:
-    frame = with_cells({(2, "pressure"): "99"}).assign(label="0", fault="")
+    frame = with_cells({(2, "pressure"): "99", (3, "flow"): "1e300"}).assign(label="0", fault="")
     frame.loc[1, ["label", "fault"]] = ["1.0", " overload "]
     rows = validate(frame, CONTRACT, "timestamp", labelled=True).rows
     assert rows["label"].tolist()[:3] == [0, 1, 0]
     assert rows["fault"].tolist()[:3] == ["", "overload", ""]
-    assert rows["pressure"][1] == 99
+    assert (rows["pressure"][1], rows["flow"][2]) == (99, 1e300)
     assert rows["label"].dtype == np.int64
 
 
