@@ -47,7 +47,7 @@ def _checked(
     labelled: bool,
 ) -> Validation:
     """Examine a table and keep its good rows; its quarantine is written even if it is refused."""
-    found = examine(frame, contract, source.time_column(frame), labelled)
+    found = examine(frame, contract, source.time_column(frame), labelled, source.max_step)
     if len(found.quarantine):
         quarantine = folder / ("quarantine-labelled.csv" if labelled else "quarantine.csv")
         found.quarantine.to_csv(quarantine, index=False)

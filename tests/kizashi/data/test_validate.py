@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kizashi.data.load import read_table
 from kizashi.data.report import FINDINGS_SHOWN
+from kizashi.data.stretches import STRETCH
 from kizashi.data.validate import Validation, examine
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract, Sensor
@@ -56,7 +57,7 @@ def reasons(validation: Validation) -> dict[int, str]:
 def test_good_rows_come_out_as_times_and_numbers_in_contract_order() -> None:
     frame = table()[["flow", "pressure", "timestamp"]]
     rows = validate(frame, CONTRACT, "timestamp").rows
-    assert list(rows.columns) == ["timestamp", "pressure", "flow"]
+    assert list(rows.columns) == ["timestamp", "pressure", "flow", STRETCH]
     assert rows["timestamp"].iloc[1] == pd.Timestamp("2026-01-05T00:00:30Z")
     assert rows["pressure"].tolist() == [5 + row % 7 + 0.5 for row in range(400)]
     assert rows["flow"].dtype == np.float64
@@ -155,7 +156,7 @@ def test_a_row_with_too_many_cells_is_bad_and_its_neighbours_are_not(tmp_path: P
 def test_without_a_timestamp_the_order_of_the_file_counts() -> None:
     frame = table().iloc[::-1]
     rows = validate(frame, CONTRACT, None).rows
-    assert list(rows.columns) == ["pressure", "flow"]
+    assert list(rows.columns) == ["pressure", "flow", STRETCH]
     assert rows["flow"].tolist() == frame["flow"].astype(float).tolist()
 
 
