@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from kizashi.data.report import parted
 from kizashi.data.source import DataSource
 from kizashi.data.validate import examine
 from kizashi.errors import ConfigurationError
@@ -36,6 +37,8 @@ def main(config: DictConfig) -> None:
         for finding in normal.report["findings"]["first"][:5]:
             print(f"  {finding['detail']}")
     print(f"sensors: {', '.join(contract.names)}; time: {time or 'none, rows in order'}")
+    if sentence := parted(normal.report["stretches"]):
+        print(sentence)
     if normal.report["ignored_columns"]:
         print(f"ignored columns: {', '.join(normal.report['ignored_columns'])}")
     for warning in normal.report["warnings"]:

@@ -20,6 +20,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from kizashi.data.labelled import LabelledRows
+from kizashi.data.report import parted
 from kizashi.data.source import DataSource
 from kizashi.data.validate import examine
 from kizashi.errors import ConfigurationError, DataError
@@ -151,6 +152,8 @@ def examined(source: DataSource, frame: pd.DataFrame, contract: DataContract) ->
     time = source.time_column(frame)
     normal = examine(frame, contract, time, max_step=source.max_step)
     normal.require_usable(source.max_bad_share)
+    if sentence := parted(normal.report["stretches"]):
+        print(sentence)
     for warning in normal.report["warnings"]:
         print(f"warning: {warning}")
     if normal.report["bad_rows"]:

@@ -104,3 +104,15 @@ def test_each_test_row_ends_one_window_that_may_begin_in_training(tmp_path: Path
     windows_BTF = case.test_windows(3)
     np.testing.assert_array_equal(windows_BTF[:, -1], case.test_NF)
     np.testing.assert_array_equal(windows_BTF[0, :2], case.train_NF[-2:])
+
+
+def test_no_training_window_of_a_series_reaches_over_a_pause(tmp_path: Path) -> None:
+    folder = make_case(tmp_path / "s" / "case", series=True)
+    frame = pd.read_parquet(folder / "train.parquet")
+    night = pd.Timedelta("12h") * (np.arange(len(frame)) >= 30).astype(int)
+    frame.assign(timestamp=frame["timestamp"] + night).to_parquet(folder / "train.parquet")
+    case = find_cases(tmp_path)[0].read()
+    parts = case.normal_rows(ChronologicalSplit(), 5)
+    assert case.train.lengths.tolist() == [30, 170]
+    assert parts.train.lengths.tolist() == [30, len(parts.train) - 30]
+    assert len(case.test_windows(5)) == len(case.test_NF)

@@ -159,6 +159,12 @@ WRONG_VALUES = [
     ("train", ["seed=abc"], "seed is 'abc'; "),
     ("train", ["artifacts=nowhere"], " does not exist; run the stages before this one: dvc"),
     ("validate", ["data.max_bad_share=2"], "data: max_bad_share is 2.0; "),
+    (
+        "validate",
+        ["data.max_step=0"],
+        "data: max_step is 0.0; a number of seconds above ",
+    ),
+    ("validate", ["data.max_step=abc"], "data: max_step is 'abc'; a number of seconds above 0, "),
     ("validate", ["data.max_bad_share=abc"], "data.max_bad_share is 'abc'; "),
     ("validate", ["data.path=null"], "data.path is None; "),
     ("validate", ["data.path=nowhere.csv"], "nowhere.csv"),

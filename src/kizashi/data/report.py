@@ -114,7 +114,9 @@ def _stretches(stretch: pd.Series, window_length: int, longest: float) -> dict[s
 
 
 def parted(stretches: Mapping[str, Any]) -> str:
-    """The stretches of a report, in words."""
+    """The stretches of a report, in words; empty where they matter to no window."""
+    if stretches["count"] < 2 or stretches["window_length"] == 1:
+        return ""
     step = stretches["max_step_s"]
     pauses = "" if step is None else f"pauses (steps above {step:g} s) or "
     return (
@@ -128,7 +130,7 @@ def _outside(stretches: Mapping[str, Any]) -> list[str]:
     outside, length = stretches["rows_in_no_window"], stretches["window_length"]
     if not outside:
         return []
-    return [f"{outside:,} rows are in no window of {length} rows: {parted(stretches)}"]
+    return [f"{outside:,} rows are in no window of {length} rows, because their stretch is shorter"]
 
 
 def _time(stamps: pd.Series) -> dict[str, Any]:

@@ -207,3 +207,20 @@ def test_without_labels_only_false_alarms_are_compared(detector: Detector) -> No
     measures = compare(detector, detector, Rows(press_line_rows(300, seed=4)), None)
     assert [found.name for found in measures] == ["false alarm rate on holdout"]
     assert measures[0].candidate == measures[0].production
+
+
+def test_windows_over_a_pause_are_not_measured(windowed: Detector) -> None:
+    holdout = Rows(press_line_rows(40, seed=4), np.repeat([0, 1, 2], [20, 2, 18]))
+    labelled = labelled_rows((30, False, "", None), (12, True, "wear", ANOMALOUS_ROW))
+    parted = replace(labelled, rows=replace(labelled.rows, stretch_N=np.repeat([0, 1], [30, 12])))
+    limits = SensorLimits.fit(press_line_rows(500), 0.01)
+    measured = evaluate(windowed, holdout, parted, limits)
+    assert measured["holdout"]["rows"] == (20 - 3) + (18 - 3)
+    assert measured["labelled"]["rows"] == (30 - 3) + (12 - 3)
+    assert measured["labelled"]["faulty_rows"] == 12 - 3
+
+
+def test_faults_that_no_window_shows_are_not_measured(windowed: Detector) -> None:
+    labelled = labelled_rows((30, False, "", None), (3, True, "wear", ANOMALOUS_ROW))
+    parted = replace(labelled, rows=replace(labelled.rows, stretch_N=np.repeat([0, 1], [30, 3])))
+    assert "labelled" not in evaluate(windowed, Rows(press_line_rows(50)), parted)
