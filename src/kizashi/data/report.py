@@ -35,7 +35,7 @@ def describe(
         sensor.name: {"unit": sensor.unit, **_range(rows[sensor.name])}
         for sensor in contract.sensors
     }
-    known = {timestamp, LABEL, FAULT, SURPLUS, *contract.names}
+    known = {timestamp, LABEL, FAULT, SURPLUS, STRETCH, *contract.names}
     ignored = [str(name) for name in raw.columns if name not in known]
     # With a timestamp, a repeat is the same record twice; without, it may be chance.
     compared = [name for name in (timestamp, *contract.names) if name is not None]

@@ -22,7 +22,7 @@ STATUSES = ("normal", "anomaly", "invalid")
 NORMAL, ANOMALY, INVALID, UNJUDGED = range(4)
 
 Flags = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 
 
 class RowJudge:
@@ -45,7 +45,7 @@ class RowJudge:
         self._longest_step = longest_step
         self._time_before: pd.Series = pd.Series([], dtype="datetime64[us, UTC]")
         self._length = detector.contract.window_length
-        self._before_RF: Rows = np.empty((0, len(detector.contract.sensors)))
+        self._before_RF: FloatArray = np.empty((0, len(detector.contract.sensors)))
         self._bad_before_R: Flags = np.empty(0, dtype=bool)
         self._begins_before_R: Flags = np.empty(0, dtype=bool)
         self._remarks: dict[int, str] = {}
@@ -115,7 +115,7 @@ class RowJudge:
         self.pauses += int(begins_N.sum())
         return begins_N
 
-    def _readings(self, frame: pd.DataFrame) -> tuple[Rows, Flags]:
+    def _readings(self, frame: pd.DataFrame) -> tuple[FloatArray, Flags]:
         """Sensor values, (N, F), NaN where a cell is empty or no number, and which rows are bad by
         themselves; remembers what is wrong with rows."""
         sensors = self._detector.contract.sensors
@@ -142,7 +142,7 @@ class RowJudge:
             self._refuse_surplus(frame[SURPLUS], rows_NF, bad_N)
         return rows_NF, bad_N
 
-    def _refuse_surplus(self, surplus: pd.Series, rows_NF: Rows, bad_N: Flags) -> None:
+    def _refuse_surplus(self, surplus: pd.Series, rows_NF: FloatArray, bad_N: Flags) -> None:
         """A row with more cells than the header has names may have every cell in a wrong place."""
         for place in np.flatnonzero(~blank(surplus).to_numpy()).tolist():
             rows_NF[place], bad_N[place] = np.nan, True
@@ -157,12 +157,12 @@ class RowJudge:
         text = self._remarks[culprit]
         return text if culprit == row else f"row {culprit + 1} in its window: {text}"
 
-    def _beyond(self, joined_NF: Rows) -> Flags:
+    def _beyond(self, joined_NF: FloatArray) -> Flags:
         beyond_N: Flags = np.any(self._detector.contract.out_of_range(joined_NF), axis=1)
         return beyond_N
 
     def _judge_windows(
-        self, joined_NF: Rows, ends: npt.NDArray[np.intp], carried: int, verdicts: "_Verdicts"
+        self, joined_NF: FloatArray, ends: npt.NDArray[np.intp], carried: int, verdicts: "_Verdicts"
     ) -> None:
         """Judge the windows that end at the rows `ends` of `joined_NF`."""
         if not len(ends):
@@ -179,7 +179,7 @@ class RowJudge:
             verdicts.status[places] = np.where(judged.anomaly_B, ANOMALY, NORMAL)
             verdicts.top_sensor[places] = judged.contribution_BF.argmax(axis=1)
 
-    def _pass_on(self, joined_NF: Rows, bad_N: Flags, begins_N: Flags, count: int) -> None:
+    def _pass_on(self, joined_NF: FloatArray, bad_N: Flags, begins_N: Flags, count: int) -> None:
         """Count, and keep of the past what windows to come reach back to."""
         self.rows += count
         kept = min(self._length - 1, len(joined_NF))

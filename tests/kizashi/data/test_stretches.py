@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kizashi.data.load import infer_contract
 from kizashi.data.source import DataSource
 from kizashi.data.stretches import STRETCH, MaxStep, longest_step
 from kizashi.data.validate import Validation, examine
@@ -127,3 +128,11 @@ def test_what_is_no_step_is_refused(max_step: MaxStep) -> None:
     message = f"^max_step is {max_step!r}; a number of seconds above 0, auto or null is needed$"
     with pytest.raises(ConfigurationError, match=message):
         DataSource("data.csv", max_step=max_step)
+
+
+def test_a_table_that_an_earlier_run_left_has_its_stretches_and_no_sensor_more() -> None:
+    rows = examined(table(1, 1, 100, 1)).rows
+    assert infer_contract(rows, "at").names == ("flow",)
+    again = examined(rows)
+    assert numbers(again) == [0, 0, 0, 1, 1]
+    assert again.report["ignored_columns"] == []
