@@ -277,7 +277,7 @@ def test_a_bundle_folder_scores_without_mlflow_or_torch_and_quietly(
     ended = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        env={"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/src", "PATH": ""},
         capture_output=True,
         text=True,
         check=True,
