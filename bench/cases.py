@@ -13,15 +13,18 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
 
+from kizashi.data.cells import times
 from kizashi.data.load import LABEL, infer_contract, read_table
+from kizashi.data.stretches import AUTO, after_pause, longest_step, stretches
 from kizashi.errors import DataError
 from kizashi.runtime.contract import DataContract
-from kizashi.runtime.windows import sliding_windows
+from kizashi.runtime.windows import Rows, sliding_windows
 from kizashi.training.fit import NormalRows
 from pipelines.rows import readings
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 Kind = Literal["exchangeable", "series"]
 Split = Callable[[pd.DataFrame, int], dict[str, pd.DataFrame]]
 
@@ -57,8 +60,8 @@ class CaseFolder:
         label_N = test[LABEL].to_numpy().astype(bool)
         if label_N.all() or not label_N.any():
             raise DataError(f"case '{self.folder}': {TEST} has rows of one label only")
-        train_NF, test_NF = readings(train, contract), readings(test, contract)
-        return Case(self, self.kind, contract, train_NF, test_NF, label_N)
+        rows = Rows(readings(train, contract), _stretches(train))
+        return Case(self, self.kind, contract, rows, readings(test, contract), label_N)
 
 
 FILES = (TRAIN, TEST)
@@ -72,9 +75,13 @@ class Case:
     kind: Kind
     contract: DataContract
     """Sensors without limits: no verdict comes from anything but the score."""
-    train_NF: FloatArray
+    train: Rows
     test_NF: FloatArray
     label_N: BoolArray
+
+    @property
+    def train_NF(self) -> FloatArray:
+        return self.train.values_NF
 
     def normal_rows(self, split: Split, window_length: int) -> NormalRows:
         """The training rows as `split` parts them.
@@ -83,30 +90,39 @@ class Case:
         are given to calibration, which they follow in time. Where calibration has no share, every
         row is for training. Raises DataError for too few rows.
         """
-        places = split(pd.DataFrame({"place": np.arange(len(self.train_NF))}), window_length)
+        places = split(pd.DataFrame({"place": np.arange(len(self.train))}), window_length)
         train, validation, calibration, holdout = (
             places[name]["place"].to_numpy()
             for name in ("train", "validation", "calibration", "holdout")
         )
         in_time = self.kind == "series"
         if not len(calibration):
-            none_NF = self.train_NF[:0]
-            return NormalRows(self.train_NF, none_NF, none_NF, in_time=in_time)
+            none = self.train[:0]
+            return NormalRows(self.train, none, none, in_time=in_time)
         if in_time:
             calibration = np.arange(calibration[0], holdout[-1] + 1)  # with the gap between them
         else:
             calibration = np.sort(np.concatenate([calibration, holdout]))
-        parts = (self.train_NF[part] for part in (train, validation, calibration))
+        parts = (self.train.at(part) for part in (train, validation, calibration))
         return NormalRows(*parts, in_time=in_time)
 
     def test_windows(self, window_length: int) -> FloatArray:
         """One window for each test row, shape (N, T, F), ending at that row.
 
-        The first ones reach back into the training rows, which come right before.
+        The first ones reach back into the training rows, which come right before. Each row has a
+        label and is judged, so windows reach over pauses here.
         """
         before_NF = self.train_NF[len(self.train_NF) - window_length + 1 :]
         rows_NF = np.concatenate([before_NF, self.test_NF])
         return np.asarray(sliding_windows(rows_NF, window_length))
+
+
+def _stretches(frame: pd.DataFrame) -> IntArray | None:
+    """The stretch of each row of a series; rows without a time are one."""
+    if TIMESTAMP not in frame:
+        return None
+    stamps = times(frame[TIMESTAMP])
+    return stretches(after_pause(stamps, longest_step(stamps, AUTO)))
 
 
 def find_cases(root: Path) -> list[CaseFolder]:

@@ -23,6 +23,7 @@ from bench.methods import Method
 from bench.records import Columns, Record
 from bench.tables import failures, markdown, number, pair
 from kizashi.evaluation.metrics import auprc, auroc
+from kizashi.runtime.windows import Rows
 
 IntArray = npt.NDArray[np.intp]
 
@@ -89,7 +90,7 @@ def thinned(case: Case, seed: int) -> Case:
     if len(case.train_NF) <= most:
         return case
     place_N = np.random.default_rng([seed, 8]).permutation(len(case.train_NF))[:most]
-    return replace(case, train_NF=case.train_NF[np.sort(place_N)])
+    return replace(case, train=Rows(case.train_NF[np.sort(place_N)]))
 
 
 def drawn_anomalies(case: Case, seed: int) -> tuple[IntArray, IntArray]:
@@ -112,7 +113,7 @@ def mixed(case: Case, drawn: IntArray, share: float, seed: int) -> Case:
     dirty_NF = case.test_NF[drawn[: needed(case, share)]]
     rng = np.random.default_rng([seed, 7])
     place_N = rng.integers(0, len(case.train_NF) + 1, len(dirty_NF))
-    return replace(case, train_NF=np.insert(case.train_NF, place_N, dirty_NF, axis=0))
+    return replace(case, train=Rows(np.insert(case.train_NF, place_N, dirty_NF, axis=0)))
 
 
 def _explained() -> str:

@@ -38,6 +38,7 @@ from bench.fitted import Fitted, FittedOwn
 from bench.serving.model import simulated_rows
 from kizashi.errors import ConfigurationError
 from kizashi.runtime.contract import DataContract, Sensor
+from kizashi.runtime.windows import Rows
 from kizashi.training.fit import NormalRows
 from pipelines.command import command, setting
 from pipelines.recipe import recipe
@@ -147,8 +148,8 @@ def measured(
 def _costs(config: DictConfig, shape: Shape, simulate: Simulate) -> dict[str, float]:
     train = setting(config, "train_rows", Annotated[int, Ge(100)])
     calibration = setting(config, "calibration_rows", Annotated[int, Ge(100)])
-    rows_NF = simulate(train + calibration, shape.sensors, 0)
-    parts = NormalRows(rows_NF[:train], rows_NF[:0], rows_NF[train:])
+    rows = Rows(simulate(train + calibration, shape.sensors, 0))
+    parts = NormalRows(rows[:train], rows[:0], rows[train:])
     sensors = tuple(Sensor(f"sensor_{place:03}") for place in range(shape.sensors))
     contract = DataContract(sensors, window_length=shape.length)
     with threadpool_limits(1):

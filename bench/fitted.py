@@ -26,7 +26,7 @@ from kizashi.runtime.bundle import Bundle, bundle_files
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
-from kizashi.runtime.windows import sliding_windows
+from kizashi.runtime.windows import Rows
 from kizashi.training.fit import NormalRows, Recipe, Score, cross_fit, fit_bundle
 
 FloatArray = npt.NDArray[np.float64]
@@ -121,29 +121,26 @@ class FittedPeer:
     def fit(
         cls,
         make: Callable[[], Peer],
-        train_NF: FloatArray,
+        train: Rows,
         normal: NormalRows,
         window_length: int,
     ) -> Self:
         """Raises DataError for calibration scores that are no numbers."""
 
-        def windows(part_NF: FloatArray) -> FloatArray:
-            return np.asarray(sliding_windows(part_NF, window_length))
+        def values(*parts: Rows) -> FloatArray:
+            return _flat(np.concatenate([part.windows(window_length) for part in parts]))
 
-        def values(*parts_NF: FloatArray) -> FloatArray:
-            return _flat(np.concatenate([windows(part) for part in parts_NF]))
-
-        def on(*parts_NF: FloatArray) -> Peer:
+        def on(*parts: Rows) -> Peer:
             peer = make()
-            peer.fit(values(*parts_NF))
+            peer.fit(values(*parts))
             return peer
 
-        def fit_to_score(rows_NF: FloatArray) -> Score:
-            peer = on(rows_NF)
+        def fit_to_score(rows: Rows) -> Score:
+            peer = on(rows)
             return lambda windows_BTF: peer.score(_flat(windows_BTF))
 
         start = time.process_time()
-        peer = on(train_NF)
+        peer = on(train)
         seconds = time.process_time() - start
         blocks: tuple[int, ...] = ()
         if len(normal.calibration):
@@ -151,7 +148,7 @@ class FittedPeer:
             held_out = calibrated.score(values(normal.calibration))
         else:
             calibrated = peer
-            _, held_out, blocks = cross_fit(fit_to_score, train_NF, window_length)
+            _, held_out, blocks = cross_fit(fit_to_score, train, window_length)
         if not np.isfinite(held_out).all():
             raise DataError("some calibration scores are not finite")
         evidence = CalibrationScores(held_out, normal.in_time, blocks=blocks)

@@ -78,7 +78,7 @@ class Method:
             # What a library says of few or constant values is seen in its results.
             warnings.simplefilter("ignore")
             make = partial(PEERS[self.peer], seed)
-            return FittedPeer.fit(make, case.train_NF, normal, self.window_length)
+            return FittedPeer.fit(make, case.train, normal, self.window_length)
 
     def _seeded(self, seed: int) -> DictConfig:
         config = deepcopy(self.config)

@@ -37,7 +37,7 @@ from kizashi.runtime.detector import Detector
 from kizashi.training.fit import NormalRows, fit_bundle
 from pipelines.command import build, command, setting
 from pipelines.recipe import recipe
-from pipelines.rows import labelled_rows, readings
+from pipelines.rows import labelled_rows, readings, sensor_rows
 from pipelines.train import NORMAL_PARTS
 
 COMMAND = "python -m bench.sample"
@@ -123,7 +123,7 @@ def _measured(config: DictConfig, seed: int) -> tuple[Evaluation, pd.DataFrame]:
     split = build(config.split)
     parts = split(sample.normal, contract.window_length)
     normal = NormalRows(
-        *(readings(parts[name], contract) for name in NORMAL_PARTS), in_time=split.in_time
+        *(sensor_rows(parts[name], contract) for name in NORMAL_PARTS), in_time=split.in_time
     )
     with tempfile.TemporaryDirectory() as folder:
         detector = fit_bundle(recipe(config), contract, normal, Path(folder) / "bundle").detector
@@ -132,7 +132,7 @@ def _measured(config: DictConfig, seed: int) -> tuple[Evaluation, pd.DataFrame]:
     assert alpha is not None  # the table compares at one rate
     limits = SensorLimits.fit(readings(seen, contract), alpha)
     labelled = labelled_rows(sample.labelled, contract)
-    evaluation = evaluate(detector, readings(parts["holdout"], contract), labelled, limits)
+    evaluation = evaluate(detector, sensor_rows(parts["holdout"], contract), labelled, limits)
     return evaluation, named_sensors(detector, sample)
 
 

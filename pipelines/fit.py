@@ -7,11 +7,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from kizashi.data.report import parted
 from kizashi.data.source import DataSource
 from kizashi.data.validate import examine
 from kizashi.errors import ConfigurationError
 from pipelines.command import build, command, setting
-from pipelines.rows import evaluated, labelled_rows, readings, rows_to_choose_by
+from pipelines.rows import evaluated, labelled_rows, rows_to_choose_by, sensor_rows
 from pipelines.tables import print_evaluation
 
 
@@ -26,7 +27,8 @@ def main(config: DictConfig) -> None:
     frame = source.normal()
     contract = source.contract(frame, setting(config, "window.length", int))
     time = source.time_column(frame)
-    normal = examine(frame, contract, time).require_usable(source.max_bad_share)
+    normal = examine(frame, contract, time, max_step=source.max_step)
+    normal.require_usable(source.max_bad_share)
     if len(normal.quarantine):
         quarantine = Path(output) / "quarantine.csv"
         quarantine.parent.mkdir(parents=True, exist_ok=True)
@@ -35,20 +37,22 @@ def main(config: DictConfig) -> None:
         for finding in normal.report["findings"]["first"][:5]:
             print(f"  {finding['detail']}")
     print(f"sensors: {', '.join(contract.names)}; time: {time or 'none, rows in order'}")
+    if sentence := parted(normal.report["stretches"]):
+        print(sentence)
     if normal.report["ignored_columns"]:
         print(f"ignored columns: {', '.join(normal.report['ignored_columns'])}")
     for warning in normal.report["warnings"]:
         print(f"warning: {warning}")
     rows = {
-        name: readings(part, contract)
+        name: sensor_rows(part, contract)
         for name, part in split(normal.rows, contract.window_length).items()
     }
-    holdout_NF = rows.pop("holdout")
+    holdout = rows.pop("holdout")
     found = source.labelled_rows()
     labelled = None
     if found is not None:
-        good = examine(found, contract, time, labelled=True).require_usable(source.max_bad_share)
-        labelled = labelled_rows(good.rows, contract)
+        good = examine(found, contract, time, labelled=True, max_step=source.max_step)
+        labelled = labelled_rows(good.require_usable(source.max_bad_share).rows, contract)
     # Torch and Lightning take seconds to import: what is wrong without them is said before.
     from kizashi.training.fit import NormalRows, fit_bundle
     from pipelines.recipe import recipe
@@ -57,7 +61,7 @@ def main(config: DictConfig) -> None:
     normal_rows = NormalRows(**rows, in_time=split.in_time)
     chosen_by = rows_to_choose_by(parts.threshold, labelled)
     bundle = fit_bundle(parts, contract, normal_rows, Path(output), labelled=chosen_by)
-    print_evaluation(evaluated(bundle, holdout_NF, labelled), bundle)
+    print_evaluation(evaluated(bundle, holdout, labelled), bundle)
     print(f"the bundle is in {output}; serve it with: KIZASHI_MODEL_URI={output} python -m serving")
 
 

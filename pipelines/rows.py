@@ -6,6 +6,7 @@ import pandas as pd
 
 from kizashi.data.labelled import LabelledRows
 from kizashi.data.load import FAULT, LABEL, read_parquet
+from kizashi.data.stretches import STRETCH
 from kizashi.errors import DataError
 from kizashi.evaluation.labelled_scores import LABELLED_SCORES, labelled_scores
 from kizashi.evaluation.report import Evaluation, evaluate
@@ -13,12 +14,13 @@ from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.contract import DataContract
 from kizashi.runtime.thresholds import Threshold
+from kizashi.runtime.windows import Rows
 from pipelines.stages import StageFiles, existing
 
 
-def part_rows(files: StageFiles, name: str) -> npt.NDArray[np.float64]:
-    """One part of the split as readings, shape (N, F)."""
-    return readings(read_parquet(existing(files.part(name))), files.contract())
+def part_rows(files: StageFiles, name: str) -> Rows:
+    """One part of the split."""
+    return sensor_rows(read_parquet(existing(files.part(name))), files.contract())
 
 
 def labelled_part(files: StageFiles) -> LabelledRows | None:
@@ -39,6 +41,12 @@ def readings(frame: pd.DataFrame, contract: DataContract) -> npt.NDArray[np.floa
     return frame[list(contract.names)].to_numpy(dtype=np.float64)
 
 
+def sensor_rows(frame: pd.DataFrame, contract: DataContract) -> Rows:
+    """`readings` by stretch; a table that tells none is one. Raises as `readings` does."""
+    stretch_N = frame[STRETCH].to_numpy(dtype=np.int64) if STRETCH in frame else None
+    return Rows(readings(frame, contract), stretch_N)
+
+
 def labelled_rows(frame: pd.DataFrame, contract: DataContract) -> LabelledRows:
     """A validated labelled table as arrays; a table without `fault` names no faults."""
     label_N = frame[LABEL].to_numpy().astype(bool)
@@ -47,7 +55,7 @@ def labelled_rows(frame: pd.DataFrame, contract: DataContract) -> LabelledRows:
         if FAULT in frame
         else np.where(label_N, "anomaly", "")
     )
-    return LabelledRows(readings(frame, contract), label_N, fault_N)
+    return LabelledRows(sensor_rows(frame, contract), label_N, fault_N)
 
 
 def rows_to_choose_by(threshold: Threshold, labelled: LabelledRows | None) -> LabelledRows | None:
@@ -71,27 +79,28 @@ def rows_to_choose_by(threshold: Threshold, labelled: LabelledRows | None) -> La
 def labelled_tag(bundle: Bundle, labelled: LabelledRows | None) -> dict[str, str]:
     """The tag by which a service tells precision and recall at any threshold, of the labelled rows
     that `evaluated` reports on; empty where there are none."""
-    if labelled is None or not labelled.label_N.any():
-        return {}
-    if bundle.detector.threshold.in_effect == "labelled":
+    if labelled is not None and bundle.detector.threshold.in_effect == "labelled":
         labelled = labelled.halves()[1]
+    if labelled is None or not labelled.shows_faults(bundle.detector.contract.window_length):
+        return {}
     return {LABELLED_SCORES: labelled_scores(bundle.detector, labelled)}
 
 
 def evaluated(
     bundle: Bundle,
-    holdout_NF: npt.NDArray[np.float64],
+    holdout: Rows,
     labelled: LabelledRows | None,
     limits: SensorLimits | None = None,
 ) -> Evaluation:
     """The evaluation of a bundle; a threshold that was chosen by labels is reported on those
     labelled rows that it was not chosen by, and `labelled.warning` says so."""
     if labelled is None or bundle.detector.threshold.in_effect != "labelled":
-        return evaluate(bundle.detector, holdout_NF, labelled, limits)
+        return evaluate(bundle.detector, holdout, labelled, limits)
     chosen, rest = labelled.halves()
-    evaluation = evaluate(bundle.detector, holdout_NF, rest, limits)
-    evaluation["labelled"]["warning"] = (
-        f"the threshold was chosen by the first {len(chosen.rows_NF):,} labelled rows; these "
-        f"figures are of the other {len(rest.rows_NF):,}"
-    )
+    evaluation = evaluate(bundle.detector, holdout, rest, limits)
+    if "labelled" in evaluation:
+        evaluation["labelled"]["warning"] = (
+            f"the threshold was chosen by the first {len(chosen.rows):,} labelled rows; these "
+            f"figures are of the other {len(rest.rows):,}"
+        )
     return evaluation

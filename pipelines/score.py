@@ -7,6 +7,7 @@ The production version scores, or what `model` names. Columns are found by the s
 output has one row for each row of the input, in order; a row that cannot be scored says why.
 """
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -15,9 +16,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from kizashi.data.cells import times
 from kizashi.data.load import TIMESTAMP, find_timestamp, listed
 from kizashi.data.source import FIND
 from kizashi.data.stream import TableStream, open_table
+from kizashi.data.stretches import AUTO, MaxStep, longest_step, require_max_step
 from kizashi.data.verdict_file import VerdictFile
 from kizashi.data.verdicts import RowJudge
 from kizashi.errors import ConfigurationError, DataError
@@ -35,12 +38,14 @@ VERDICT_COLUMNS = ("score", "status", "p_value", "severity", "top_sensor", "reas
 def main(config: DictConfig) -> None:
     source, output = Path(setting(config, "input", str)), Path(setting(config, "output", str))
     timestamp = setting(config, "data.timestamp", str | None)
+    max_step = setting(config, "data.max_step", float | str | None)
+    require_max_step(max_step)
     tracking: Tracking = build(config.tracking)
     _require_another_file(source, output)
     verdicts, table = VerdictFile(output), open_table(source)  # before the seconds of a registry
     detector = find_detector(setting(config, "model.uri", str), Registry(tracking.uri))
     started = time.perf_counter()
-    judge = score_table(detector, table, verdicts, timestamp)
+    judge = score_table(detector, table, verdicts, timestamp, max_step)
     seconds = time.perf_counter() - started
     print(
         f"{judge.rows:,} rows in {seconds:.1f} s ({judge.rows / seconds:,.0f} rows/s): "
@@ -48,6 +53,9 @@ def main(config: DictConfig) -> None:
     )
     if judge.filled:
         print(f"{judge.filled:,} rows with missing values, which were filled in")
+    if judge.pauses:
+        before = detector.contract.window_length - 1
+        print(f"{judge.pauses:,} pauses; up to {before} rows after each have no whole window")
     for sentence in judge.first_bad:
         print(f"  {sentence}")
     if judge.bad > len(judge.first_bad):
@@ -59,12 +67,17 @@ def main(config: DictConfig) -> None:
 
 
 def score_table(
-    detector: Detector, table: TableStream, verdicts: VerdictFile, timestamp: str | None = FIND
+    detector: Detector,
+    table: TableStream,
+    verdicts: VerdictFile,
+    timestamp: str | None = FIND,
+    max_step: MaxStep = AUTO,
 ) -> RowJudge:
     """Write the verdict on each row of `table`; returns the judge with its counts.
 
-    `timestamp` is the column to keep beside them, None for none. Raises DataError for a missing
-    column; nothing is written then.
+    `timestamp` is the column to keep beside them, None for none. A step of more than `max_step` in
+    it is a pause, over which no window reaches; the usual step is that of the first rows. Raises
+    DataError for a missing column; nothing is written then.
     """
     contract = detector.contract
     kept = _time_column(table, contract, timestamp)
@@ -74,7 +87,8 @@ def score_table(
             f"sensor{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing in "
             f"'{table.path}'; it has the columns {listed(table.columns)}"
         )
-    judge = RowJudge(detector, kept)
+    longest = longest_step(times(table.head()[kept]), max_step) if kept else math.inf
+    judge = RowJudge(detector, kept, longest)
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from kizashi.data.labelled import LabelledRows
+from kizashi.data.report import parted
 from kizashi.data.source import DataSource
 from kizashi.data.validate import examine
 from kizashi.errors import ConfigurationError, DataError
@@ -31,9 +31,10 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.detector import Detector, scaled
 from kizashi.runtime.network import OnnxNetwork
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
+from kizashi.runtime.windows import Rows
 from kizashi.tracking import Tracking, dvc_md5, file_hash, lineage, register_bundle, start_run
 from pipelines.command import build, command, setting
-from pipelines.rows import labelled_rows, labelled_tag, readings, rows_to_choose_by
+from pipelines.rows import labelled_rows, labelled_tag, rows_to_choose_by, sensor_rows
 
 FEWEST_WINDOWS = 30
 """From fewer scores p-values and thresholds would be chance."""
@@ -41,10 +42,10 @@ FEWEST_WINDOWS = 30
 
 @dataclass(frozen=True)
 class NewRows:
-    """The rows to calibrate on: as a table, as readings, and what validation says of them."""
+    """The rows to calibrate on: as a table, by stretch, and what validation says of them."""
 
     frame: pd.DataFrame
-    rows_NF: npt.NDArray[np.float64]
+    rows: Rows
     report: Mapping[str, Any]
     labelled: LabelledRows | None
 
@@ -62,7 +63,7 @@ class Recalibration:
     def figures(self) -> dict[str, float]:
         """The number of new windows, both thresholds, and the false alarm rate of the old one."""
         detector = self.before.detector
-        windows_BTF = detector.windows(self.new.rows_NF)
+        windows_BTF = self.new.rows.windows(detector.contract.window_length)
         return {
             "windows": len(windows_BTF),
             "threshold": self.after.detector.threshold.value,
@@ -149,7 +150,10 @@ def examined(source: DataSource, frame: pd.DataFrame, contract: DataContract) ->
     Raises DataError for a missing sensor, and for too many bad rows.
     """
     time = source.time_column(frame)
-    normal = examine(frame, contract, time).require_usable(source.max_bad_share)
+    normal = examine(frame, contract, time, max_step=source.max_step)
+    normal.require_usable(source.max_bad_share)
+    if sentence := parted(normal.report["stretches"]):
+        print(sentence)
     for warning in normal.report["warnings"]:
         print(f"warning: {warning}")
     if normal.report["bad_rows"]:
@@ -157,10 +161,10 @@ def examined(source: DataSource, frame: pd.DataFrame, contract: DataContract) ->
     origin = {"source": source.path, "sha256": file_hash(Path(source.path))}
     found, labelled = source.labelled_rows(), None
     if found is not None:
-        good = examine(found, contract, time, labelled=True).require_usable(source.max_bad_share)
-        labelled = labelled_rows(good.rows, contract)
+        good = examine(found, contract, time, labelled=True, max_step=source.max_step)
+        labelled = labelled_rows(good.require_usable(source.max_bad_share).rows, contract)
     report = origin | dvc_md5(Path(source.path)) | normal.report
-    return NewRows(normal.rows, readings(normal.rows, contract), report, labelled)
+    return NewRows(normal.rows, sensor_rows(normal.rows, contract), report, labelled)
 
 
 def recalibrated(
@@ -172,12 +176,11 @@ def recalibrated(
     Raises DataError for fewer than FEWEST_WINDOWS windows.
     """
     length = present.contract.window_length
-    if len(new.rows_NF) - length + 1 < FEWEST_WINDOWS:
-        raise DataError(
-            f"{len(new.rows_NF)} good rows are too few to calibrate on; at least "
-            f"{FEWEST_WINDOWS + length - 1} are needed"
-        )
-    scores, blocks = present.score(present.windows(new.rows_NF)), present.calibration.blocks
+    count = len(new.rows.ends(length))
+    if count < FEWEST_WINDOWS:
+        raise DataError(_too_few(new.rows, length, count))
+    new_BTF = new.rows.windows(length)
+    scores, blocks = present.score(new_BTF), present.calibration.blocks
     # Beside blocks of cross-fitting, new rows are one more that was left out of the fit.
     blocks = (*blocks, len(scores)) if keep and blocks else ()
     if keep:
@@ -189,13 +192,26 @@ def recalibrated(
         evidence = replace(evidence, labelled_scores=present.score(windows_BTF), labels=label_B)
     missing = present.missing
     if missing is not None:
-        windows_BTF = scaled(present.scaler, present.windows(new.rows_NF))
-        missing = missing.recalibrated(windows_BTF, keep)
+        missing = missing.recalibrated(scaled(present.scaler, new_BTF), keep)
     return replace(
         present,
         calibration=Calibration(scores, blocks),
         threshold=threshold.fit(evidence),
         missing=missing,
+    )
+
+
+def _too_few(rows: Rows, length: int, count: int) -> str:
+    stretches = len(rows.lengths)
+    if stretches > 1 and length > 1:
+        return (
+            f"{len(rows)} good rows in {stretches} stretches without a pause hold {count} windows "
+            f"of {length} rows, which are too few to calibrate on; at least {FEWEST_WINDOWS} are "
+            "needed"
+        )
+    return (
+        f"{len(rows)} good rows are too few to calibrate on; at least "
+        f"{FEWEST_WINDOWS + length - 1} are needed"
     )
 
 

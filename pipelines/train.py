@@ -52,7 +52,7 @@ def main(config: DictConfig) -> None:
     rows = NormalRows(
         *(part_rows(inputs, part) for part in NORMAL_PARTS), in_time=build(config.split).in_time
     )
-    holdout_NF, labelled = part_rows(inputs, "holdout"), labelled_part(inputs)
+    holdout, labelled = part_rows(inputs, "holdout"), labelled_part(inputs)
     losses: dict[str, list[float]] = defaultdict(list)
 
     with start_run(tracking) as run:
@@ -66,7 +66,7 @@ def main(config: DictConfig) -> None:
 
         chosen_by = rows_to_choose_by(parts.threshold, labelled)
         bundle = fit_bundle(parts, inputs.contract(), rows, outputs.bundle, report, chosen_by)
-        evaluation = evaluated(bundle, holdout_NF, labelled, _limits(rows, bundle))
+        evaluation = evaluated(bundle, holdout, labelled, _limits(rows, bundle))
         _log_figures(run, bundle, labelled, losses, outputs.figures)
         run.metrics(dict(numbers(evaluation)))
         run.tags(lineage(bundle, inputs.report()) | labelled_tag(bundle, labelled))
@@ -77,7 +77,8 @@ def main(config: DictConfig) -> None:
 
 def _limits(rows: "NormalRows", bundle: Bundle) -> SensorLimits:
     """Limits per sensor from all normal rows, at the false alarm rate of the detector."""
-    normal_NF = np.concatenate([rows.train, rows.validation, rows.calibration])
+    parts = (rows.train, rows.validation, rows.calibration)
+    normal_NF = np.concatenate([part.values_NF for part in parts])
     return SensorLimits.fit(normal_NF, bundle.detector.threshold.false_alarm_rate or 0.001)
 
 
@@ -99,8 +100,9 @@ def _log_figures(
     detector = bundle.detector
     faulty = []
     if labelled is not None:
-        score_B = detector.score(detector.windows(labelled.rows_NF))
-        faulty = score_B[labelled.label_N[-len(score_B) :]].tolist()
+        length = detector.contract.window_length
+        score_B = detector.score(labelled.rows.windows(length, "labelled rows"))
+        faulty = score_B[labelled.label_N[labelled.rows.ends(length)]].tolist()
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {"errors": error_histogram(detector, faulty), "losses": loss_curves(losses)}
     for name, figure in pictures.items():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
+from kizashi.data.report import parted
 from kizashi.data.source import DataSource
 from kizashi.data.validate import Validation, examine
 from kizashi.runtime.contract import DataContract
@@ -47,12 +48,14 @@ def _checked(
     labelled: bool,
 ) -> Validation:
     """Examine a table and keep its good rows; its quarantine is written even if it is refused."""
-    found = examine(frame, contract, source.time_column(frame), labelled)
+    found = examine(frame, contract, source.time_column(frame), labelled, source.max_step)
     if len(found.quarantine):
         quarantine = folder / ("quarantine-labelled.csv" if labelled else "quarantine.csv")
         found.quarantine.to_csv(quarantine, index=False)
         print(f"{name}: {len(found.quarantine):,} bad rows are in {quarantine}")
     found.require_usable(source.max_bad_share)
+    if sentence := parted(found.report["stretches"]):
+        print(f"{name}: {sentence}")
     for warning in found.report.get("warnings", []):
         print(f"{name}: warning: {warning}")
     found.rows.to_parquet(folder / f"{name}.parquet", index=False)

@@ -10,6 +10,7 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.scaling import CompressedScaler
 from kizashi.runtime.scoring import JointScore, NearestNormal, ReconstructionError
 from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.windows import Rows
 from kizashi.training.fit import NormalRows, Recipe, fit_bundle
 from kizashi.training.trainer import NetworkTrainer
 from tests.bundles import PRESS_LINE, press_line_rows
@@ -36,5 +37,5 @@ def filling_bundle(
         seed=seed,
     )
     contract = DataContract(PRESS_LINE, window_length, missing=missing)
-    rows = NormalRows(learned, rows_NF[:0], rest[:calibration])
+    rows = NormalRows(Rows(learned), Rows(rows_NF[:0]), Rows(rest[:calibration]))
     return fit_bundle(recipe, contract, rows, folder)

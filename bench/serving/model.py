@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from kizashi.registry import quiet_mlflow
 from kizashi.runtime.bundle import Bundle
 from kizashi.runtime.contract import DataContract, Sensor
+from kizashi.runtime.windows import Rows
 from kizashi.tracking import log_bundle
 from kizashi.training.fit import NormalRows, fit_bundle
 from pipelines.recipe import recipe
@@ -38,7 +39,8 @@ def fit_model(config: DictConfig, rows_NF: FloatArray, folder: Path) -> Bundle:
     """The configured detector, which is the default one, on rows that have no order."""
     sensors = tuple(Sensor(f"sensor_{index:02}") for index in range(rows_NF.shape[1]))
     held_out = int(len(rows_NF) * CALIBRATION_SHARE)
-    parts = NormalRows(rows_NF[held_out:], rows_NF[:0], rows_NF[:held_out])
+    rows = Rows(rows_NF)
+    parts = NormalRows(rows[held_out:], rows[:0], rows[:held_out])
     return fit_bundle(recipe(config), DataContract(sensors), parts, folder)
 
 

@@ -65,11 +65,13 @@ def test_every_exchangeable_training_row_has_one_purpose_and_each_seed_draws_ane
     make_case(tmp_path / "s" / "case")
     case = find_cases(tmp_path)[0].read()
     parts = case.normal_rows(RandomSplit(seed=0), 1)
-    together = np.concatenate([parts.train, parts.validation, parts.calibration])
+    together = np.concatenate(
+        [part.values_NF for part in (parts.train, parts.validation, parts.calibration)]
+    )
     assert [len(parts.train), len(parts.validation), len(parts.calibration)] == [120, 20, 60]
     np.testing.assert_array_equal(np.unique(together, axis=0), np.unique(case.train_NF, axis=0))
     other = case.normal_rows(RandomSplit(seed=1), 1)
-    assert not np.array_equal(parts.calibration, other.calibration)
+    assert not np.array_equal(parts.calibration.values_NF, other.calibration.values_NF)
 
 
 def test_a_series_is_calibrated_on_its_last_rows_without_a_hole(tmp_path: Path) -> None:
@@ -77,8 +79,8 @@ def test_a_series_is_calibrated_on_its_last_rows_without_a_hole(tmp_path: Path) 
     case = find_cases(tmp_path)[0].read()
     parts = case.normal_rows(ChronologicalSplit(), 5)
     rows = len(parts.calibration)
-    np.testing.assert_array_equal(parts.calibration, case.train_NF[-rows:])
-    np.testing.assert_array_equal(parts.train, case.train_NF[: len(parts.train)])
+    np.testing.assert_array_equal(parts.calibration.values_NF, case.train_NF[-rows:])
+    np.testing.assert_array_equal(parts.train.values_NF, case.train_NF[: len(parts.train)])
     gaps = len(case.train_NF) - rows - len(parts.train) - len(parts.validation)
     assert gaps == 2 * 5  # before validation and before calibration
 
@@ -91,8 +93,8 @@ def test_without_a_share_for_calibration_every_row_is_for_training(
     case = find_cases(tmp_path)[0].read()
     kind = ChronologicalSplit if series else RandomSplit
     parts = case.normal_rows(kind(train=0.9, validation=0, calibration=0, holdout=0.1), 1)
-    np.testing.assert_array_equal(parts.train, case.train_NF)
-    assert parts.validation.shape == parts.calibration.shape == (0, 4)
+    np.testing.assert_array_equal(parts.train.values_NF, case.train_NF)
+    assert len(parts.validation) == len(parts.calibration) == 0
     assert parts.in_time is series
 
 
@@ -102,3 +104,15 @@ def test_each_test_row_ends_one_window_that_may_begin_in_training(tmp_path: Path
     windows_BTF = case.test_windows(3)
     np.testing.assert_array_equal(windows_BTF[:, -1], case.test_NF)
     np.testing.assert_array_equal(windows_BTF[0, :2], case.train_NF[-2:])
+
+
+def test_no_training_window_of_a_series_reaches_over_a_pause(tmp_path: Path) -> None:
+    folder = make_case(tmp_path / "s" / "case", series=True)
+    frame = pd.read_parquet(folder / "train.parquet")
+    night = pd.Timedelta("12h") * (np.arange(len(frame)) >= 30).astype(int)
+    frame.assign(timestamp=frame["timestamp"] + night).to_parquet(folder / "train.parquet")
+    case = find_cases(tmp_path)[0].read()
+    parts = case.normal_rows(ChronologicalSplit(), 5)
+    assert case.train.lengths.tolist() == [30, 170]
+    assert parts.train.lengths.tolist() == [30, len(parts.train) - 30]
+    assert len(case.test_windows(5)) == len(case.test_NF)

@@ -108,7 +108,7 @@ def test_a_peer_that_names_no_sensor_says_so(case: Case) -> None:
             return np.zeros(len(values_BV))
 
     normal = case.normal_rows(lambda frame, length: _split(frame), 1)
-    fit = FittedPeer.fit(Silent, case.train_NF, normal, 1)
+    fit = FittedPeer.fit(Silent, case.train, normal, 1)
     with pytest.raises(DataError, match="names no sensor"):
         fit.contributions(case.test_windows(1))
 

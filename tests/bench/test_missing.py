@@ -11,6 +11,7 @@ from bench.measurement import Skipped
 from bench.methods import Method
 from bench.missing import ARMS, Missing, readings
 from kizashi.errors import UnusableScore
+from kizashi.runtime.windows import Rows
 from tests.bench.made_cases import make_case
 from tests.bench.test_records import method
 
@@ -84,7 +85,7 @@ def test_a_detector_that_needs_every_sensor_is_said_to(
 
 
 def test_a_case_with_a_single_sensor_is_skipped(case: Case) -> None:
-    alone = replace(case, train_NF=case.train_NF[:, :1], test_NF=case.test_NF[:, :1])
+    alone = replace(case, train=Rows(case.train_NF[:, :1]), test_NF=case.test_NF[:, :1])
     with pytest.raises(Skipped, match="only sensor"):
         readings(alone, 1, seed=0)
 

@@ -15,6 +15,7 @@ from kizashi.runtime.detector import Detector
 from kizashi.runtime.scaling import CompressedScaler
 from kizashi.runtime.scoring import JointScore, NearestNormal, ReconstructionError
 from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.windows import Rows
 from kizashi.training.fit import NormalRows, Recipe, fit_bundle
 from kizashi.training.trainer import NetworkTrainer
 from serving.alarms.rules import SourceRules, read_rules
@@ -41,7 +42,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     sensors = tuple(Sensor(name, "", *limits) for name, limits in zip(SENSORS, LIMITS, strict=True))
     contract = DataContract(sensors, missing="impute")
     folder = tmp_path_factory.mktemp("sample") / "bundle"
-    rows = NormalRows(rows_NF[::2], rows_NF[:0], rows_NF[1::2])
+    every = Rows(rows_NF)
+    rows = NormalRows(every[::2], every[:0], every[1::2])
     return fit_bundle(recipe, contract, rows, folder)
 
 

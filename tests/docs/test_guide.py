@@ -10,6 +10,7 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.scaling import SCALERS
 from kizashi.runtime.scoring import ReconstructionError
 from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.windows import Rows
 from kizashi.training.fit import NormalRows, Recipe, fit_bundle
 from kizashi.training.trainer import NetworkTrainer
 from tests.bundles import PRESS_LINE, press_line_rows
@@ -37,7 +38,8 @@ def test_a_network_and_a_scaler_of_ones_own_make_a_bundle(
         trainer=NetworkTrainer(accelerator="cpu", steps=50, progress=False),
     )
     rows_NF = press_line_rows(2000)
-    parts = NormalRows(rows_NF[:1200], rows_NF[1200:1400], rows_NF[1400:])
+    rows = Rows(rows_NF)
+    parts = NormalRows(rows[:1200], rows[1200:1400], rows[1400:])
     bundle = fit_bundle(recipe, DataContract(PRESS_LINE, window_length=5), parts, tmp_path)
     assert bundle.detector.scaler.kind == "maxabs"
     assert bundle.detector.score(bundle.detector.windows(rows_NF)).shape == (1996,)

@@ -9,6 +9,7 @@ import pytest
 from kizashi.evaluation.metrics import false_alarm_band
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.windows import Rows
 from pipelines.threshold import NewRows, recalibrated
 from tests.bundles import press_line_rows
 from tests.filling import filling_bundle
@@ -24,7 +25,7 @@ def present(tmp_path_factory: pytest.TempPathFactory) -> Detector:
 
 
 def test_the_rate_holds_for_rows_that_have_moved_whatever_is_missing(present: Detector) -> None:
-    new = NewRows(pd.DataFrame(), press_line_rows(1500, seed=4) + SHIFT, {}, None)
+    new = NewRows(pd.DataFrame(), Rows(press_line_rows(1500, seed=4) + SHIFT), {}, None)
     after = recalibrated(present, ConformalThreshold(ALPHA), new, in_time=False, keep=False)
     low, high = false_alarm_band(1500, 2000, ALPHA, 0.999)
     moved_BTF = (press_line_rows(2000, seed=5) + SHIFT)[:, None]
@@ -36,7 +37,7 @@ def test_the_rate_holds_for_rows_that_have_moved_whatever_is_missing(present: De
 
 
 def test_windows_that_were_kept_stay_when_new_ones_join(present: Detector) -> None:
-    new = NewRows(pd.DataFrame(), press_line_rows(400, seed=4), {}, None)
+    new = NewRows(pd.DataFrame(), Rows(press_line_rows(400, seed=4)), {}, None)
     after = recalibrated(present, ConformalThreshold(ALPHA), new, in_time=False, keep=True)
     assert present.missing is not None
     assert after.missing is not None

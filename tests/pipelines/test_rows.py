@@ -15,6 +15,7 @@ from kizashi.runtime.thresholds import (
     LabelledThreshold,
     Threshold,
 )
+from kizashi.runtime.windows import Rows
 from pipelines.rows import evaluated, rows_to_choose_by
 from tests.bundles import ANOMALOUS_ROW, press_line_bundle, press_line_rows
 
@@ -28,7 +29,7 @@ def labelled(*faults: slice) -> LabelledRows:
     rows_NF, label_N = press_line_rows(600, seed=4), np.zeros(600, dtype=bool)
     for fault in faults:
         rows_NF[fault], label_N[fault] = ANOMALOUS_ROW, True
-    return LabelledRows(rows_NF, label_N, np.where(label_N, "wear", ""))
+    return LabelledRows(Rows(rows_NF), label_N, np.where(label_N, "wear", ""))
 
 
 TWO = labelled(slice(100, 150), slice(400, 440))
@@ -71,7 +72,7 @@ def test_a_threshold_chosen_by_labels_is_reported_on_the_others_and_the_report_s
 ) -> None:
     holdout_NF = press_line_rows(300, seed=5)
     for rule in (LabelledThreshold(0.01), AutoThreshold(0.01)):
-        report = evaluated(judged(bundle, rule), holdout_NF, TWO)["labelled"]
+        report = evaluated(judged(bundle, rule), Rows(holdout_NF), TWO)["labelled"]
         assert report["faulty_rows"] == 40
         assert (
             "chosen by the first 275 labelled rows; these figures are of the other 325"
@@ -82,6 +83,6 @@ def test_a_threshold_chosen_by_labels_is_reported_on_the_others_and_the_report_s
 def test_every_other_threshold_is_reported_on_all_labelled_rows(bundle: Bundle) -> None:
     holdout_NF = press_line_rows(300, seed=5)
     for rule in (ConformalThreshold(0.01), AutoThreshold(0.01, labels=False)):
-        report = evaluated(judged(bundle, rule), holdout_NF, TWO)["labelled"]
+        report = evaluated(judged(bundle, rule), Rows(holdout_NF), TWO)["labelled"]
         assert report["faulty_rows"] == 90
         assert "warning" not in report

@@ -108,6 +108,36 @@ def test_a_file_in_many_pieces_scores_as_it_does_in_one(
     assert one["status"].isna().sum() == 4
 
 
+@pytest.mark.parametrize(
+    ("source", "setting", "pauses"),
+    [
+        ("new.csv", "auto", 2),
+        ("new.parquet", "auto", 2),
+        ("new.csv", "4000", 1),
+        ("new.csv", "null", 0),
+    ],
+)
+def test_after_a_pause_windows_begin_anew(
+    tmp_path: Path, score: Command, source: str, setting: str, pauses: int
+) -> None:
+    windowed = press_line_bundle(tmp_path / "windowed", window_length=5)
+    frame = press_line_table(60)
+    seconds = np.arange(60) + np.repeat([0, 3600, 36_000], 20)
+    frame["timestamp"] = pd.Timestamp("2026-02-01T00:00:00Z") + pd.to_timedelta(seconds, unit="s")
+    if source.endswith(".csv"):
+        frame.to_csv(source, index=False)
+    else:
+        frame.to_parquet(source)
+    files = (f"input={source}", "output=scores.csv", f"model={windowed.folder}")
+    ended = score(*files, f"data.max_step={setting}")
+    assert ended.status == 0, ended.err
+    unjudged = pd.read_csv("scores.csv")["status"].isna().to_numpy().reshape(3, 20)
+    assert unjudged[0].tolist() == [True] * 4 + [False] * 16
+    assert (unjudged[1:, 0].sum(), unjudged.sum()) == (pauses, 4 * (pauses + 1))
+    told = f"{pauses} pauses; up to 4 rows after each have no whole window"
+    assert (told in ended.out) is (pauses > 0)
+
+
 def test_a_run_that_judged_nothing_fails_and_says_so(
     tmp_path: Path, bundle: Bundle, score: Command
 ) -> None:
@@ -247,7 +277,7 @@ def test_a_bundle_folder_scores_without_mlflow_or_torch_and_quietly(
     ended = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        env={"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/src", "PATH": ""},
         capture_output=True,
         text=True,
         check=True,

@@ -220,7 +220,11 @@ def test_torch_is_not_needed(line: Line) -> None:
         [sys.executable, "-c", code],
         check=False,
         cwd=line.folder,
-        env={"PYTHONPATH": str(repository), "MLFLOW_TRACKING_URI": line.uri, "PATH": ""},
+        env={
+            "PYTHONPATH": f"{repository}:{repository}/src",
+            "MLFLOW_TRACKING_URI": line.uri,
+            "PATH": "",
+        },
         capture_output=True,
         text=True,
     )

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kizashi.errors import DataError
-from kizashi.runtime.windows import sliding_windows
+from kizashi.runtime.windows import Rows
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -25,7 +25,7 @@ class LabelledRows:
     fault that does not show yet counts as neither normal nor anomalous.
     """
 
-    rows_NF: FloatArray
+    rows: Rows
     label_N: BoolArray
     fault_N: npt.NDArray[np.str_]
 
@@ -38,12 +38,16 @@ class LabelledRows:
         """The windows of `length` rows that count, shape (B, T, F), and their labels, shape (B,):
         those of each window's last row.
 
-        Raises DataError with fewer rows than one window.
+        Raises DataError where there is no window.
         """
-        windows_BTF = sliding_windows(self.rows_NF, length)
-        last = slice(length - 1, None)
-        judged_B = self.judged_N[last]
-        return np.asarray(windows_BTF[judged_B]), self.label_N[last][judged_B]
+        last_B = self.rows.ends(length)
+        judged_B = self.judged_N[last_B]
+        windows_BTF = self.rows.windows(length, "labelled rows")
+        return windows_BTF[judged_B], self.label_N[last_B][judged_B]
+
+    def shows_faults(self, length: int) -> bool:
+        """Whether any window of `length` rows ends at a row where a fault shows."""
+        return bool(self.label_N[self.rows.ends(length)].any())
 
     @property
     def faults(self) -> int:
@@ -78,4 +82,4 @@ class LabelledRows:
         return np.flatnonzero(changed_N & (condition_N != ""))
 
     def _part(self, rows: slice) -> "LabelledRows":
-        return LabelledRows(self.rows_NF[rows], self.label_N[rows], self.fault_N[rows])
+        return LabelledRows(self.rows[rows], self.label_N[rows], self.fault_N[rows])

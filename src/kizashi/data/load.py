@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from kizashi.data.cells import blank, numbers, times
+from kizashi.data.stretches import STRETCH
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract, Sensor
 
@@ -87,7 +88,7 @@ def infer_contract(
 
     Raises DataError when such a column is mostly text or empty, or when there is none.
     """
-    apart = {timestamp, LABEL, FAULT, SURPLUS}
+    apart = {timestamp, LABEL, FAULT, SURPLUS, STRETCH}
     names = [
         str(name)
         for name in frame.columns

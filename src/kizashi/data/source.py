@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from kizashi.data.load import data_contract, find_timestamp, listed, read_table
+from kizashi.data.stretches import AUTO, require_max_step
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract
 
@@ -20,9 +21,11 @@ class DataSource:
     """The normal rows at `path`, and labelled ones where that file exists.
 
     `sensors` None takes every column but the timestamp as a sensor. `max_bad_share` is the share of
-    rows that may be bad before a run stops. `missing` and `max_missing_share` are what the detector
+    rows that may be bad before a run stops. A step of time above `max_step` seconds is a pause,
+    over which no window reaches; AUTO is a multiple of the usual step, and None means that none is.
+    `missing` and `max_missing_share` are what the detector
     does about missing values once it serves, as `DataContract` has them; rows to learn from are
-    always whole. Raises ConfigurationError for a share outside 0 to 1.
+    always whole. Raises ConfigurationError for a share outside 0 to 1, and for a step that is none.
     """
 
     path: str
@@ -30,6 +33,7 @@ class DataSource:
     timestamp: str | None = FIND
     sensors: Sequence[Mapping[str, Any]] | None = None
     max_bad_share: float = 0.01
+    max_step: float | str | None = AUTO
     missing: str = "impute"
     max_missing_share: float = 0.5
 
@@ -38,6 +42,7 @@ class DataSource:
             raise ConfigurationError(
                 f"max_bad_share is {self.max_bad_share}; a share from 0 to 1 is needed"
             )
+        require_max_step(self.max_step)
 
     def normal(self) -> pd.DataFrame:
         """The table of normal rows as it is; raises DataError when it cannot be read."""

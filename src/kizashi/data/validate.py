@@ -17,11 +17,24 @@ from kizashi.data.cells import blank, numbers, times
 from kizashi.data.findings import Finding, finding, order_findings, sensor_findings
 from kizashi.data.load import FAULT, LABEL, SURPLUS, listed
 from kizashi.data.order import Places
-from kizashi.data.report import describe
+from kizashi.data.report import describe, parted
+from kizashi.data.stretches import (
+    AUTO,
+    STRETCH,
+    Flags,
+    MaxStep,
+    after_pause,
+    longest_step,
+    stretches,
+)
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract, Sensor
 
 NOTHING = np.empty(0, dtype=np.int64)
+MISPLACED = ("duplicate_timestamp", "unordered_timestamp")
+LARGEST_LEARNED = 1e100
+"""The largest size of a reading to learn from. No instrument reads as much; beyond its square the
+spread of a sensor is infinite, and a detector would be blind to it without a word."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +42,8 @@ class Validation:
     """What became of a table.
 
     `rows`: good rows in order, the timestamp (UTC) first if there is one, then the sensors of the
-    contract as float64, then `label` and `fault` for labelled data. `quarantine`: bad rows as they
+    contract as float64, then `label` and `fault` for labelled data, then in STRETCH the number of
+    each row's stretch (`kizashi.data.stretches`). `quarantine`: bad rows as they
     were read, between their number (`row`) and all that is wrong with them (`reason`). `report`:
     counts, the first findings, warnings and each sensor's range, fit for JSON.
     """
@@ -42,7 +56,7 @@ class Validation:
         """Return this validation if its rows can be used.
 
         Raises DataError when no row is good, when the share of bad rows is above `max_bad_share`,
-        or when every sensor of unlabelled data is constant.
+        when pauses leave no window whole, or when every sensor of unlabelled data is constant.
         """
         if isinstance(max_bad_share, bool) or not 0 <= max_bad_share <= 1:
             raise ConfigurationError(
@@ -54,6 +68,12 @@ class Validation:
         if bad > max_bad_share * total:
             share = f"{bad:,} of {total:,} rows are bad ({bad / total:.1%})"
             raise DataError(self._refusal(f"{share}; at most {max_bad_share:.1%} may be"))
+        found = self.report["stretches"]
+        if found["rows_in_no_window"] == len(self.rows) and found["count"] > 1:
+            raise DataError(
+                f"no window of {found['window_length']} rows is whole: {parted(found)}; choose a "
+                "shorter window.length, or a larger data.max_step where these steps are no pauses"
+            )
         ranges = self.report["sensors"].values()
         if not self.report["labelled"] and all(sensor["constant"] for sensor in ranges):
             rows = f"all {len(self.rows):,} good rows" if len(self.rows) > 1 else "the one good row"
@@ -72,7 +92,7 @@ class Validation:
     def _advice(self) -> str:
         counts = self.report["counts"]
         kind = max(counts, key=lambda kind: counts[kind], default="")
-        if kind in ("duplicate_timestamp", "unordered_timestamp"):
+        if kind in MISPLACED:
             return (
                 "Sort the rows by time and keep one of each; if the file's order is right, set "
                 "data.timestamp to null."
@@ -88,15 +108,21 @@ class Validation:
 
 
 def examine(
-    frame: pd.DataFrame, contract: DataContract, timestamp: str | None, labelled: bool = False
+    frame: pd.DataFrame,
+    contract: DataContract,
+    timestamp: str | None,
+    labelled: bool = False,
+    max_step: MaxStep = AUTO,
 ) -> Validation:
     """Sort the rows of a table, as `read_table` gives it, into good and bad ones.
 
     A row is bad when a reading is missing or no finite number, when its timestamp is missing, no
     time, that of an earlier row or out of order, or when it has more cells than the header.
-    Normal data must also lie within the instruments' limits and not be labelled 1. Labelled data
+    Normal data must also lie within the instruments' limits, be no larger than LARGEST_LEARNED and
+    not be labelled 1. Labelled data
     may lie beyond them, since the strongest faults must be scored, and needs `label` 0 or 1;
     `fault` is empty where the table has none. With `timestamp` None the file's order counts.
+    A step of time above `max_step` is a pause.
 
     Raises DataError when a column is missing.
     """
@@ -113,10 +139,27 @@ def examine(
     if labelled:
         rows[LABEL] = parsed.loc[good, LABEL].astype("int64")
         rows[FAULT] = _faults(raw)[good]
+    longest = np.inf if timestamp is None else longest_step(rows[timestamp], max_step)
+    begins_N = _after_a_lost_row(findings, good)
+    if timestamp is not None:
+        begins_N |= after_pause(rows[timestamp], longest)
+    rows[STRETCH] = stretches(begins_N)
     rows = rows.reset_index(drop=True)
-    return Validation(
-        rows, quarantine, describe(raw, rows, findings, contract, timestamp, labelled)
-    )
+    report = describe(raw, rows, findings, contract, timestamp, labelled, longest)
+    return Validation(rows, quarantine, report)
+
+
+def _after_a_lost_row(findings: Iterable[Finding], good: Flags) -> Flags:
+    """Which good rows come after a bad one that stands between them and the good row before.
+
+    A row that is bad for its place in time, a record written twice say, does not: its time is not
+    between theirs.
+    """
+    lost = ~good
+    for found in findings:
+        if found.kind in MISPLACED:
+            lost[found.places] = False
+    return np.diff(np.cumsum(lost)[good], prepend=0) > 0
 
 
 def _bad_rows(findings: Iterable[Finding]) -> tuple[Places, list[str]]:
@@ -172,6 +215,13 @@ def _findings(
             unread=failed.get((sensor.name, "reading"), NOTHING),
             beyond=failed.get((sensor.name, "limits"), NOTHING),
         )
+        yield finding(
+            "too_large",
+            raw[sensor.name],
+            failed.get((sensor.name, "size"), NOTHING),
+            f"sensor '{sensor.name}' is ",
+            f"a size of at most {LARGEST_LEARNED:g} is needed",
+        )
     if (LABEL, "label") in failed:
         kind = "bad_label" if labelled else "not_normal"
         wanted = "0 or 1 is needed" if labelled else "only normal rows are learnt from"
@@ -183,6 +233,8 @@ def _schema(contract: DataContract, timestamp: str | None, labelled: bool) -> pa
     columns = {}
     for sensor in contract.sensors:
         checks = [_check("reading", pd.Series.notna)]
+        if not labelled:
+            checks.append(_check("size", lambda readings: ~(readings.abs() > LARGEST_LEARNED)))
         if not labelled and (sensor.low is not None or sensor.high is not None):
             checks.append(_check("limits", _within(sensor)))
         columns[sensor.name] = pa.Column(float, checks, nullable=True)

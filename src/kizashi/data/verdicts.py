@@ -1,42 +1,55 @@
 """Tables of rows to tables of verdicts, one verdict a row, whatever a row holds.
 
 Rows are judged in the order in which they come. A window reaches back over the rows before its last
-one, also into the table before: judging a table in pieces gives the verdicts of the whole.
+one, also into the table before, but not over a pause: judging a table in pieces gives the verdicts
+of the whole.
 """
+
+import math
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from kizashi.data.cells import blank, numbers
+from kizashi.data.cells import blank, numbers, times
 from kizashi.data.findings import quoted, sensor_findings
 from kizashi.data.load import SURPLUS
+from kizashi.data.stretches import after_pause
 from kizashi.runtime.detector import Detector, pieces
 
 STATUSES = ("normal", "anomaly", "invalid")
 NORMAL, ANOMALY, INVALID, UNJUDGED = range(4)
 
 Flags = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 
 
 class RowJudge:
-    """Judges the rows of one stream; `rows`, `judged`, `anomalies`, `bad` and `filled` count what
-    has passed so far. `judged` are the rows with a verdict.
+    """Judges the rows of one stream; `rows`, `judged`, `anomalies`, `bad`, `filled` and `pauses`
+    count what has passed so far. `judged` are the rows with a verdict. A pause is a step of more
+    than `longest_step` seconds in the time column.
 
     A row is bad when it has a cell that is no number, or more empty cells (in its window) than the
     data contract lets be missing; `filled` are the other rows with empty cells, which are filled
     in. `first_bad` keeps the first few bad ones, as sentences.
     """
 
-    def __init__(self, detector: Detector, time_column: str | None = None) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        time_column: str | None = None,
+        longest_step: float = math.inf,
+    ) -> None:
         self._detector, self._time_column = detector, time_column
+        self._longest_step = longest_step
+        self._time_before: pd.Series = pd.Series([], dtype="datetime64[us, UTC]")
         self._length = detector.contract.window_length
-        self._before_RF: Rows = np.empty((0, len(detector.contract.sensors)))
+        self._before_RF: FloatArray = np.empty((0, len(detector.contract.sensors)))
         self._bad_before_R: Flags = np.empty(0, dtype=bool)
+        self._begins_before_R: Flags = np.empty(0, dtype=bool)
         self._remarks: dict[int, str] = {}
-        self.rows = self.judged = self.anomalies = self.bad = self.filled = 0
+        self.rows = self.judged = self.anomalies = self.bad = self.filled = self.pauses = 0
         self.first_bad: list[str] = []
 
     def judge(self, frame: pd.DataFrame) -> pa.Table:
@@ -46,24 +59,25 @@ class RowJudge:
         anomaly or invalid), `p_value`, `severity`, `top_sensor` (of an anomaly: the sensor that
         contributes most) and `reason`: why a row is invalid, which reading is beyond its
         instrument, or which sensors of a row are missing and filled in. A window that holds a bad
-        row is invalid too. Rows before the first whole window have neither score nor status, unless
-        they are bad themselves.
+        row is invalid too. Rows before the first whole window, of the stream and after a pause,
+        have neither score nor status, unless they are bad themselves.
         """
         count, carried = len(frame), len(self._before_RF)
         contract = self._detector.contract
         rows_NF, bad_rows_N = self._readings(frame)
         joined_NF = np.concatenate([self._before_RF, rows_NF])
         bad_N: Flags = np.concatenate([self._bad_before_R, bad_rows_N])
-        start = max(0, self._length - 1 - carried)  # the first row here that ends a whole window
+        begins_N: Flags = np.concatenate([self._begins_before_R, self._after_pause(frame)])
         bad_at, beyond_at = _latest(bad_N), _latest(self._beyond(joined_NF))
         opening = np.arange(len(joined_NF)) - (self._length - 1)  # each window's first row
-        sound_N: Flags = (bad_at < opening) & (opening >= 0)
+        whole_N: Flags = (opening >= 0) & (opening >= _latest(begins_N))
+        sound_N: Flags = whole_N & (bad_at < opening)
         missing_N = contract.missing_before(joined_NF)
         short_N: Flags = sound_N & (missing_N > contract.most_missing)
         sound_N &= ~short_N
 
         verdicts = _Verdicts(count)
-        verdicts.status[start:][~sound_N[carried + start :]] = INVALID
+        verdicts.status[(whole_N & ~sound_N)[carried:]] = INVALID
         verdicts.status[bad_N[carried:]] = INVALID
         self._judge_windows(joined_NF, np.flatnonzero(sound_N), carried, verdicts)
         anomaly_N = verdicts.status == ANOMALY
@@ -83,14 +97,25 @@ class RowJudge:
         for place in np.flatnonzero(refused_N)[: 3 - len(self.first_bad)].tolist():
             self.first_bad.append(f"row {self.rows + place + 1}: {verdicts.reason[place]}")
 
-        self._pass_on(joined_NF, bad_N, count)
+        self._pass_on(joined_NF, bad_N, begins_N, count)
         self.judged += int((verdicts.status <= ANOMALY).sum())
         self.anomalies += int(anomaly_N.sum())
         self.bad += int(refused_N.sum())
         self.filled += int(filled_N.sum())
         return verdicts.table(self._times(frame), contract.names)
 
-    def _readings(self, frame: pd.DataFrame) -> tuple[Rows, Flags]:
+    def _after_pause(self, frame: pd.DataFrame) -> Flags:
+        """Which of these rows come after a pause; remembers the time of the last."""
+        if self._time_column is None or self._length == 1 or math.isinf(self._longest_step):
+            return np.zeros(len(frame), dtype=bool)
+        stamps = times(frame[self._time_column]).reset_index(drop=True)
+        joined = pd.concat([self._time_before, stamps.astype("datetime64[us, UTC]")])
+        begins_N = after_pause(joined, self._longest_step)[len(self._time_before) :]
+        self._time_before = joined.iloc[-1:]
+        self.pauses += int(begins_N.sum())
+        return begins_N
+
+    def _readings(self, frame: pd.DataFrame) -> tuple[FloatArray, Flags]:
         """Sensor values, (N, F), NaN where a cell is empty or no number, and which rows are bad by
         themselves; remembers what is wrong with rows."""
         sensors = self._detector.contract.sensors
@@ -117,7 +142,7 @@ class RowJudge:
             self._refuse_surplus(frame[SURPLUS], rows_NF, bad_N)
         return rows_NF, bad_N
 
-    def _refuse_surplus(self, surplus: pd.Series, rows_NF: Rows, bad_N: Flags) -> None:
+    def _refuse_surplus(self, surplus: pd.Series, rows_NF: FloatArray, bad_N: Flags) -> None:
         """A row with more cells than the header has names may have every cell in a wrong place."""
         for place in np.flatnonzero(~blank(surplus).to_numpy()).tolist():
             rows_NF[place], bad_N[place] = np.nan, True
@@ -132,12 +157,12 @@ class RowJudge:
         text = self._remarks[culprit]
         return text if culprit == row else f"row {culprit + 1} in its window: {text}"
 
-    def _beyond(self, joined_NF: Rows) -> Flags:
+    def _beyond(self, joined_NF: FloatArray) -> Flags:
         beyond_N: Flags = np.any(self._detector.contract.out_of_range(joined_NF), axis=1)
         return beyond_N
 
     def _judge_windows(
-        self, joined_NF: Rows, ends: npt.NDArray[np.intp], carried: int, verdicts: "_Verdicts"
+        self, joined_NF: FloatArray, ends: npt.NDArray[np.intp], carried: int, verdicts: "_Verdicts"
     ) -> None:
         """Judge the windows that end at the rows `ends` of `joined_NF`."""
         if not len(ends):
@@ -154,12 +179,13 @@ class RowJudge:
             verdicts.status[places] = np.where(judged.anomaly_B, ANOMALY, NORMAL)
             verdicts.top_sensor[places] = judged.contribution_BF.argmax(axis=1)
 
-    def _pass_on(self, joined_NF: Rows, bad_N: Flags, count: int) -> None:
+    def _pass_on(self, joined_NF: FloatArray, bad_N: Flags, begins_N: Flags, count: int) -> None:
         """Count, and keep of the past what windows to come reach back to."""
         self.rows += count
         kept = min(self._length - 1, len(joined_NF))
         self._before_RF = joined_NF[len(joined_NF) - kept :].copy()
         self._bad_before_R = bad_N[len(joined_NF) - kept :].copy()
+        self._begins_before_R = begins_N[len(joined_NF) - kept :].copy()
         self._remarks = {row: t for row, t in self._remarks.items() if row >= self.rows - kept}
 
     def _times(self, frame: pd.DataFrame) -> dict[str, pa.Array]:

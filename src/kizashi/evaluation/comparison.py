@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from kizashi.data.labelled import LabelledRows
 from kizashi.evaluation.report import evaluate, numbers
 from kizashi.runtime.detector import Detector
+from kizashi.runtime.windows import Rows
 
 MEASURES = (
     ("holdout.false_alarm_rate", "false alarm rate on holdout"),
@@ -32,7 +30,7 @@ class Measure:
 def compare(
     candidate: Detector,
     production: Detector,
-    holdout_NF: npt.NDArray[np.float64],
+    holdout: Rows,
     labelled: LabelledRows | None,
 ) -> Sequence[Measure]:
     """Both detectors measured on the same rows, which must be in the sensors of both.
@@ -40,8 +38,8 @@ def compare(
     The holdout rows are the candidate's: the production version may have been trained on some of
     them, which flatters its false alarm rate.
     """
-    new = dict(numbers(evaluate(candidate, holdout_NF, labelled)))
-    old = dict(numbers(evaluate(production, holdout_NF, labelled)))
+    new = dict(numbers(evaluate(candidate, holdout, labelled)))
+    old = dict(numbers(evaluate(production, holdout, labelled)))
     return [
         Measure(title, new.get(name), old.get(name))
         for name, title in MEASURES

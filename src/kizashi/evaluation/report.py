@@ -11,6 +11,7 @@ from kizashi.data.labelled import UNNAMED, LabelledRows
 from kizashi.evaluation.metrics import auprc, auroc, false_alarm_band, precision_recall_f1
 from kizashi.evaluation.sensor_limits import SensorLimits
 from kizashi.runtime.detector import Detector
+from kizashi.runtime.windows import Rows
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -21,7 +22,7 @@ Evaluation = dict[str, Any]
 
 def evaluate(
     detector: Detector,
-    holdout_NF: FloatArray,
+    holdout: Rows,
     labelled: LabelledRows | None = None,
     limits: SensorLimits | None = None,
 ) -> Evaluation:
@@ -29,15 +30,15 @@ def evaluate(
 
     The verdict of a window is that of its last row.
     """
-    evaluation: Evaluation = {"holdout": evaluate_normal(detector, holdout_NF)}
-    if labelled is not None and labelled.label_N.any():
+    evaluation: Evaluation = {"holdout": evaluate_normal(detector, holdout)}
+    if labelled is not None and labelled.shows_faults(detector.contract.window_length):
         evaluation["labelled"] = evaluate_labelled(detector, labelled, limits)
     return evaluation
 
 
-def evaluate_normal(detector: Detector, holdout_NF: FloatArray) -> Evaluation:
+def evaluate_normal(detector: Detector, holdout: Rows) -> Evaluation:
     """False alarms on normal rows that nothing was fitted on, beside what was asked for."""
-    windows_BTF = detector.windows(holdout_NF)
+    windows_BTF = holdout.windows(detector.contract.window_length, "holdout rows")
     false_alarms = int(detector.decide(windows_BTF, detector.score(windows_BTF)).sum())
     threshold = detector.threshold
     result: Evaluation = {
@@ -68,19 +69,20 @@ def evaluate_labelled(
     detector: Detector, labelled: LabelledRows, limits: SensorLimits | None = None
 ) -> Evaluation:
     """Detection over all faults, then fault by fault against the same normal rows."""
-    windows_BTF = detector.windows(labelled.rows_NF)
+    length = detector.contract.window_length
+    windows_BTF = labelled.rows.windows(length, "labelled rows")
     score_B = detector.score(windows_BTF)
     anomaly_B = detector.decide(windows_BTF, score_B)
-    last = slice(len(labelled.rows_NF) - len(windows_BTF), None)
+    last_B = labelled.rows.ends(length)
     label_B, fault_B, judged_B = (
-        labelled.label_N[last],
-        labelled.fault_N[last],
-        labelled.judged_N[last],
+        labelled.label_N[last_B],
+        labelled.fault_N[last_B],
+        labelled.judged_N[last_B],
     )
     fault_B = np.where(label_B & (fault_B == ""), UNNAMED, fault_B)
     result = _detection(label_B[judged_B], score_B[judged_B], anomaly_B[judged_B])
     if limits is not None:
-        by_limits_B = limits.exceeded(labelled.rows_NF[last])
+        by_limits_B = limits.exceeded(labelled.rows.values_NF[last_B])
         result["sensor_limits_recall"] = float(by_limits_B[judged_B & label_B].mean())
     result["faults"] = {}
     for fault in np.unique(fault_B[label_B & judged_B]):

@@ -23,7 +23,7 @@ from kizashi.runtime.network import Network, NoNetwork, OnnxNetwork
 from kizashi.runtime.scaling import Scaler
 from kizashi.runtime.scoring import Rebuilt, Scorer
 from kizashi.runtime.thresholds import CalibrationScores, Threshold
-from kizashi.runtime.windows import sliding_windows
+from kizashi.runtime.windows import Rows
 from kizashi.training.export import export_onnx
 from kizashi.training.impute import fit_missing
 from kizashi.training.trainer import EpochReport, NetworkTrainer
@@ -39,7 +39,7 @@ CROSS_FIT_BLOCKS = 8
 
 @dataclass(frozen=True)
 class NormalRows:
-    """Normal rows in original units, each part of shape (N, F), in order of time.
+    """Normal rows, part by part, in order of time.
 
     The network learns from `train`, and from `validation` unless training stops early on it. It
     never sees `calibration`, which sets the threshold; where that is empty, the threshold comes
@@ -47,9 +47,9 @@ class NormalRows:
     it.
     """
 
-    train: FloatArray
-    validation: FloatArray
-    calibration: FloatArray
+    train: Rows
+    validation: Rows
+    calibration: Rows
     in_time: bool = field(default=False, kw_only=True)
 
 
@@ -103,18 +103,18 @@ def fit_bundle(
     in time is scored by a detector fitted on the others, so that every row trains and every row
     calibrates (cross-conformal prediction: Vovk, Ann. Math. Artif. Intell. 74, 2015; CV+: Barber et
     al., Ann. Stat. 49, 2021): for data too small to give rows away.
-    Raises DataError when a part has fewer rows than one window.
+    Raises DataError when a part holds no whole window.
     """
     length = contract.window_length
     fitted = fit_parts(recipe, length, rows.train, rows.validation, report)
     blocks: tuple[int, ...] = ()
     if len(rows.calibration):
-        calibration_BTF = _windows(rows.calibration, length)
+        calibration_BTF = rows.calibration.windows(length, "calibration rows")
         scores = fitted.score(calibration_BTF)
     else:
-        every_NF = np.concatenate([rows.train, rows.validation])
+        every = rows.train.followed_by(rows.validation)
         fit = partial(_fit_to_score, recipe, length)
-        calibration_BTF, scores, blocks = cross_fit(fit, every_NF, length)
+        calibration_BTF, scores, blocks = cross_fit(fit, every, length)
     evidence = CalibrationScores(scores, rows.in_time, blocks=blocks)
     if labelled is not None and recipe.threshold.wants_labels:
         windows_BTF, label_B = labelled.windows(length)
@@ -142,21 +142,22 @@ def fit_bundle(
 def fit_parts(
     recipe: Recipe,
     length: int,
-    train_NF: FloatArray,
-    validation_NF: FloatArray,
+    train: Rows,
+    validation: Rows,
     report: EpochReport = lambda epoch, losses: None,
 ) -> Fitted:
     """Scaler, network and scorer, fitted on normal rows."""
-    if not recipe.trainer.stops_early and len(validation_NF):
-        # Nothing is compared on them, so they are as good for learning as the others.
-        seen_BTF = np.concatenate([_windows(train_NF, length), _windows(validation_NF, length)])
-        learned_NF, held_out_BTF = np.concatenate([train_NF, validation_NF]), seen_BTF[:0]
-    else:
-        learned_NF, seen_BTF = train_NF, _windows(train_NF, length)
-        held_out_BTF = _windows(validation_NF, length) if len(validation_NF) else seen_BTF[:0]
+    learned, seen_BTF = train, train.windows(length, "training rows")
+    held_out_BTF = (
+        validation.windows(length, "validation rows") if len(validation) else seen_BTF[:0]
+    )
     if recipe.trainer.stops_early and not len(held_out_BTF):
         raise DataError("training stops early (patience) and there are no validation rows")
-    scaler, seen_BTF = _scaled_for(recipe, learned_NF, seen_BTF)
+    if not recipe.trainer.stops_early and len(validation):
+        # Nothing is compared on them, so they are as good for learning as the others.
+        learned = train.followed_by(validation)
+        seen_BTF, held_out_BTF = np.concatenate([seen_BTF, held_out_BTF]), seen_BTF[:0]
+    scaler, seen_BTF = _scaled_for(recipe, learned.values_NF, seen_BTF)
     learned_BTF = scaled(scaler, seen_BTF)
     # Weights start from the seed too, so the network is made after it is set.
     torch.manual_seed(recipe.seed)
@@ -190,40 +191,37 @@ def _scaled_for(
 
 
 def cross_fit(
-    fit: Callable[[FloatArray], Score], rows_NF: FloatArray, length: int
+    fit: Callable[[Rows], Score], rows: Rows, length: int
 ) -> tuple[FloatArray, FloatArray, tuple[int, ...]]:
     """Windows inside each block in time, shape (B, T, F), their scores by what `fit` makes of the
-    rows of the other blocks, and how many windows each block has.
+    rows of the other blocks, and how many windows each block has. A block may reach over a pause,
+    where no window does; over the place of a block that is left out, a few do.
 
-    Raises DataError for too few rows.
+    Raises DataError for too few rows, and for a block without a whole window.
     """
     needed = CROSS_FIT_BLOCKS * (length + LEAST_WINDOWS - 1)
-    if len(rows_NF) < needed:
+    if len(rows) < needed:
         raise DataError(
-            f"{len(rows_NF)} rows are too few to cross-fit in {CROSS_FIT_BLOCKS} blocks; at least "
+            f"{len(rows)} rows are too few to cross-fit in {CROSS_FIT_BLOCKS} blocks; at least "
             f"{needed} are needed"
         )
-    edges = np.linspace(0, len(rows_NF), CROSS_FIT_BLOCKS + 1).astype(int)
+    edges = np.linspace(0, len(rows), CROSS_FIT_BLOCKS + 1).astype(int)
     windows, scores = [], []
     for first, last in pairwise(edges):
-        score = fit(np.delete(rows_NF, np.s_[first:last], axis=0))
-        windows.append(_windows(rows_NF[first:last], length))
+        score = fit(rows.without(slice(first, last)))
+        windows.append(rows[first:last].windows(length, "rows of a block of cross-fitting"))
         scores.append(score(windows[-1]))
     return np.concatenate(windows), np.concatenate(scores), tuple(map(len, scores))
 
 
-def _fit_to_score(recipe: Recipe, length: int, rows_NF: FloatArray) -> Score:
+def _fit_to_score(recipe: Recipe, length: int, rows: Rows) -> Score:
     """A scorer that looks at windows alone is fitted without training a network again."""
     if recipe.scorer.needs_network:
         recipe = replace(recipe, trainer=replace(recipe.trainer, patience=None, progress=False))
-        return fit_parts(recipe, length, rows_NF, rows_NF[:0]).score
-    scaler, seen_BTF = _scaled_for(recipe, rows_NF, _windows(rows_NF, length))
+        return fit_parts(recipe, length, rows, rows[:0]).score
+    scaler, seen_BTF = _scaled_for(recipe, rows.values_NF, rows.windows(length, "training rows"))
     scorer = _fitted_scorer(recipe, rebuild(scaler, NoNetwork(), seen_BTF))
     return Fitted(scaler, NoNetwork(), scorer, b"", scaled(scaler, seen_BTF)).score
-
-
-def _windows(rows_NF: FloatArray, length: int) -> FloatArray:
-    return np.asarray(sliding_windows(rows_NF, length))
 
 
 def _typical_window(windows_BTF: FloatArray, scores: FloatArray) -> FloatArray:

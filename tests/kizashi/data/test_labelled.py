@@ -3,6 +3,7 @@ import pytest
 
 from kizashi.data.labelled import LabelledRows
 from kizashi.errors import DataError
+from kizashi.runtime.windows import Rows
 
 
 def rows(conditions: str) -> LabelledRows:
@@ -10,7 +11,7 @@ def rows(conditions: str) -> LabelledRows:
     not show yet, `!` a faulty row without the fault's name."""
     letters = list(conditions)
     return LabelledRows(
-        np.arange(len(letters), dtype=float)[:, None],
+        Rows(np.arange(len(letters), dtype=float)[:, None]),
         np.array([letter.isupper() or letter == "!" for letter in letters]),
         np.array([letter.upper() if letter.isalpha() else "" for letter in letters], dtype=str),
     )
@@ -29,8 +30,8 @@ def rows(conditions: str) -> LabelledRows:
 )
 def test_the_halves_have_whole_faults_each(conditions: str, first: str) -> None:
     chosen, rest = rows(conditions).halves()
-    assert len(chosen.rows_NF) == len(first)
-    assert len(chosen.rows_NF) + len(rest.rows_NF) == len(conditions)
+    assert len(chosen.rows) == len(first)
+    assert len(chosen.rows) + len(rest.rows) == len(conditions)
     assert chosen.faults - rest.faults in (0, 1)
     assert rows(conditions).faults == chosen.faults + rest.faults
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kizashi.data.load import read_table
 from kizashi.data.report import FINDINGS_SHOWN
+from kizashi.data.stretches import STRETCH
 from kizashi.data.validate import Validation, examine
 from kizashi.errors import ConfigurationError, DataError
 from kizashi.runtime.contract import DataContract, Sensor
@@ -56,7 +57,7 @@ def reasons(validation: Validation) -> dict[int, str]:
 def test_good_rows_come_out_as_times_and_numbers_in_contract_order() -> None:
     frame = table()[["flow", "pressure", "timestamp"]]
     rows = validate(frame, CONTRACT, "timestamp").rows
-    assert list(rows.columns) == ["timestamp", "pressure", "flow"]
+    assert list(rows.columns) == ["timestamp", "pressure", "flow", STRETCH]
     assert rows["timestamp"].iloc[1] == pd.Timestamp("2026-01-05T00:00:30Z")
     assert rows["pressure"].tolist() == [5 + row % 7 + 0.5 for row in range(400)]
     assert rows["flow"].dtype == np.float64
@@ -74,6 +75,12 @@ def test_good_rows_come_out_as_times_and_numbers_in_contract_order() -> None:
         ("pressure", "", "missing_value", "sensor 'pressure' is empty; a number in bar is needed"),
         ("flow", "NaN", "not_a_number", "sensor 'flow' is 'NaN'; a number in l/min is needed"),
         ("flow", "inf", "not_a_number", "sensor 'flow' is 'inf'; a number in l/min is needed"),
+        (
+            "flow",
+            "-1e300",
+            "too_large",
+            "sensor 'flow' is '-1e300'; a size of at most 1e+100 is needed",
+        ),
         (
             "pressure",
             "20.01",
@@ -149,7 +156,7 @@ def test_a_row_with_too_many_cells_is_bad_and_its_neighbours_are_not(tmp_path: P
 def test_without_a_timestamp_the_order_of_the_file_counts() -> None:
     frame = table().iloc[::-1]
     rows = validate(frame, CONTRACT, None).rows
-    assert list(rows.columns) == ["pressure", "flow"]
+    assert list(rows.columns) == ["pressure", "flow", STRETCH]
     assert rows["flow"].tolist() == frame["flow"].astype(float).tolist()
 
 
@@ -289,12 +296,12 @@ def test_rows_labelled_as_anomalies_are_not_learnt_from() -> None:
 
 
 def test_labelled_rows_keep_readings_beyond_the_limits_with_label_and_fault() -> None:
-    frame = with_cells({(2, "pressure"): "99"}).assign(label="0", fault="")
+    frame = with_cells({(2, "pressure"): "99", (3, "flow"): "1e300"}).assign(label="0", fault="")
     frame.loc[1, ["label", "fault"]] = ["1.0", " overload "]
     rows = validate(frame, CONTRACT, "timestamp", labelled=True).rows
     assert rows["label"].tolist()[:3] == [0, 1, 0]
     assert rows["fault"].tolist()[:3] == ["", "overload", ""]
-    assert rows["pressure"][1] == 99
+    assert (rows["pressure"][1], rows["flow"][2]) == (99, 1e300)
     assert rows["label"].dtype == np.int64
 
 

@@ -259,3 +259,32 @@ def test_windows_are_filled_in_across_pieces_as_in_one(
     scored = [place for place in range(3, 20) if place not in refused]
     expected = detector.score(windows_BTF[np.array(scored) - 3])
     assert np.allclose(verdicts.loc[scored, "score"].astype(float), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5, 20])
+def test_no_window_reaches_over_a_pause(windowed: Detector, rows: int) -> None:
+    rows_NF = press_line_rows(20, seed=6)
+    frame = pd.DataFrame(rows_NF, columns=NAMES).astype(object)
+    frame.loc[8, "sound"] = "n/a"
+    seconds = np.arange(20) + np.where(np.arange(20) >= 10, 3600, 0)
+    stamps = pd.Timestamp("2026-01-05T18:00:00Z") + pd.to_timedelta(seconds, unit="s")
+    frame["at"] = stamps.strftime("%Y-%m-%dT%H:%M:%SZ")
+    judge = RowJudge(windowed, "at", longest_step=10)
+    tables = [judge.judge(frame[start : start + rows]) for start in range(0, 20, rows)]
+    verdicts = pa.concat_tables(tables).to_pandas()
+    unjudged = verdicts["status"].isna()
+    assert np.flatnonzero(unjudged).tolist() == [0, 1, 2, 10, 11, 12]
+    assert np.flatnonzero(verdicts["status"] == "invalid").tolist() == [8, 9]
+    assert verdicts["reason"][unjudged].isna().all()
+    expected = windowed.score(windowed.windows(rows_NF[10:]))
+    np.testing.assert_allclose(verdicts["score"][13:], expected, rtol=1e-5)
+    assert judge.pauses == 1
+
+
+def test_rows_without_a_known_time_and_steps_back_are_no_pauses(windowed: Detector) -> None:
+    frame = pd.DataFrame(press_line_rows(8, seed=6), columns=NAMES)
+    frame["at"] = ["100", "101", "?", "500", "103", "104", "", "105"]
+    judge = RowJudge(windowed, "at", longest_step=10)
+    verdicts = judge.judge(frame).to_pandas()
+    assert verdicts["status"].notna().tolist() == [False] * 3 + [True] * 5
+    assert judge.pauses == 0

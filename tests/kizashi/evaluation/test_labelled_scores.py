@@ -12,6 +12,7 @@ from kizashi.evaluation.labelled_scores import labelled_scores
 from kizashi.evaluation.report import evaluate
 from kizashi.runtime.detector import Detector
 from kizashi.runtime.thresholds import QuantileThreshold
+from kizashi.runtime.windows import Rows
 from tests.bundles import press_line_bundle, press_line_rows
 
 LONGEST_TAG = 5000
@@ -31,14 +32,16 @@ def rows() -> LabelledRows:
     developing_NF = press_line_rows(100, seed=10)
     label_N = np.repeat([False, True, False], [3000, 500, 100])
     fault_N = np.repeat(["", "wear", "wear"], [3000, 500, 100])
-    return LabelledRows(np.concatenate([normal_NF, faulty_NF, developing_NF]), label_N, fault_N)
+    return LabelledRows(
+        Rows(np.concatenate([normal_NF, faulty_NF, developing_NF])), label_N, fault_N
+    )
 
 
 def test_at_the_threshold_it_says_what_the_evaluation_says(
     detector: Detector, rows: LabelledRows
 ) -> None:
     told = json.loads(labelled_scores(detector, rows))
-    measured = evaluate(detector, press_line_rows(100, seed=3), rows)["labelled"]
+    measured = evaluate(detector, Rows(press_line_rows(100, seed=3)), rows)["labelled"]
     at = told["score"].index(detector.threshold.value)
     found, false = told["faulty"][at], told["normal"][at]
     assert (told["faulty_rows"], told["normal_rows"]) == (500, 3000)
@@ -68,7 +71,9 @@ def test_it_fits_into_a_tag_however_many_rows_there_are(
     detector: Detector, rows: LabelledRows
 ) -> None:
     many = LabelledRows(
-        np.tile(rows.rows_NF, (20, 1)), np.tile(rows.label_N, 20), np.tile(rows.fault_N, 20)
+        Rows(np.tile(rows.rows.values_NF, (20, 1))),
+        np.tile(rows.label_N, 20),
+        np.tile(rows.fault_N, 20),
     )
     assert len(labelled_scores(detector, many)) < LONGEST_TAG
 
@@ -78,7 +83,9 @@ def test_readings_beyond_their_instrument_are_found_at_any_threshold(detector: D
     rows_NF[:3, 0] = 25.0
     label_N = np.arange(20) < 5
     told = json.loads(
-        labelled_scores(detector, LabelledRows(rows_NF, label_N, np.where(label_N, "wear", "")))
+        labelled_scores(
+            detector, LabelledRows(Rows(rows_NF), label_N, np.where(label_N, "wear", ""))
+        )
     )
     assert told["faulty"][-1] == 3 and told["normal"][-1] == 0
 

@@ -129,6 +129,14 @@ def test_what_differs_between_blocks_does_not_count_as_dependence() -> None:
     assert independent_rows([np.ones(50)] * BLOCKS) == 1
 
 
+def test_a_block_that_pauses_left_few_windows_hides_no_dependence() -> None:
+    rng = np.random.default_rng(3)
+    blocks = [dependent(60, 0.9, rng) for _ in range(BLOCKS)]
+    worth = independent_rows(blocks)
+    assert worth < 0.2 * BLOCKS * 60
+    assert independent_rows([*blocks, dependent(2, 0.9, rng)]) == pytest.approx(worth, rel=0.05)
+
+
 def test_known_from_many_exceedances_the_tail_gives_the_plain_quantile_and_from_few_more() -> None:
     ordered = np.sort(np.exp(np.random.default_rng(4).exponential(0.3, 4000)))
     far, near = SparseTail(ordered, 1e9), SparseTail(ordered, 40)

@@ -233,13 +233,27 @@ def test_alarms_per_day_need_a_sampling_period(sampling_period: float | None) ->
 
 
 @pytest.mark.parametrize(
-    ("alarms_per_day", "sampling_period"), [(-1, 1), (0, 1), (100_000, 1), (2, 86_400)]
+    ("alarms_per_day", "sampling_period", "rows"),
+    [(-1, 1, 86400), (0, 30, 2880), (99_999, 30, 2880), (2, 86_400, 1), (math.nan, 60, 1440)],
 )
 def test_alarms_per_day_beyond_the_rows_of_a_day_are_refused(
-    alarms_per_day: float, sampling_period: float
+    alarms_per_day: float, sampling_period: float, rows: int
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"a number between 0 and 1 is needed$"):
+    message = (
+        f"^alarms_per_day is {alarms_per_day!r}; with one row every {sampling_period} s a number "
+        f"above 0 and below {rows}, the rows of a day, is needed$"
+    )
+    with pytest.raises(ConfigurationError, match=message):
         ConformalThreshold(alarms_per_day=alarms_per_day, sampling_period=sampling_period)
+
+
+def test_alarms_per_day_that_leave_no_tail_are_named_as_they_were_given() -> None:
+    message = (
+        "^alarms_per_day is 1440, a false alarm rate of 0.5 with one row every 30 s; peaks over "
+        "threshold need at most 0.2"
+    )
+    with pytest.raises(ConfigurationError, match=message):
+        PotThreshold(alarms_per_day=1440, sampling_period=30)
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.05, 0.01])

@@ -14,6 +14,7 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.scaling import StandardScaler
 from kizashi.runtime.scoring import JointScore, NearestNormal, ReconstructionError, Scorer
 from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.windows import Rows
 from kizashi.training.fit import CROSS_FIT_BLOCKS, NormalRows, Recipe, fit_bundle
 from kizashi.training.trainer import NetworkTrainer
 from tests.bundles import PRESS_LINE, press_line_rows
@@ -53,14 +54,13 @@ def fitted(
     return fit_bundle(recipe, contract, rows, folder)
 
 
-def without_calibration(train: FloatArray, validation: FloatArray | None = None) -> NormalRows:
-    nothing = np.empty((0, 3))
-    return NormalRows(train, nothing if validation is None else validation, nothing)
+def without_calibration(train: Rows, validation: Rows | None = None) -> NormalRows:
+    return NormalRows(train, validation or train[:0], train[:0])
 
 
 def test_every_row_trains_and_every_row_calibrates(tmp_path: Path) -> None:
-    rows_NF = press_line_rows(403)
-    bundle = fitted(tmp_path, without_calibration(rows_NF[:300], rows_NF[300:]))
+    rows = Rows(press_line_rows(403))
+    bundle = fitted(tmp_path, without_calibration(rows[:300], rows[300:]))
     assert bundle.detector.calibration.scores.shape == (403,)
     assert bundle.detector.threshold.calibration_rows == 403
     kept = bundle.detector.scorer.to_dict()["kept"]
@@ -68,8 +68,8 @@ def test_every_row_trains_and_every_row_calibrates(tmp_path: Path) -> None:
 
 
 def test_windows_do_not_reach_from_one_block_into_the_next(tmp_path: Path) -> None:
-    rows_NF = press_line_rows(400)
-    bundle = fitted(tmp_path, without_calibration(rows_NF), window_length=4)
+    rows = Rows(press_line_rows(400))
+    bundle = fitted(tmp_path, without_calibration(rows), window_length=4)
     assert len(bundle.detector.calibration.scores) == 400 - 3 * CROSS_FIT_BLOCKS
 
 
@@ -82,7 +82,7 @@ def test_a_block_is_scored_by_a_detector_that_has_never_seen_it(
     """The rows of one block lie together where no others do: unseen they are strange."""
     rows_NF = press_line_rows(400)
     rows_NF[100:150] += [5.0, -5.0, 5.0]
-    bundle = fitted(tmp_path, without_calibration(rows_NF), scorer=scorer)
+    bundle = fitted(tmp_path, without_calibration(Rows(rows_NF)), scorer=scorer)
     unseen, seen = bundle.detector.calibration.scores, bundle.detector.score(rows_NF[:, None])
     strange, others = np.r_[100:150], np.r_[0:100, 150:400]
     assert unseen[strange].min() > 2 * unseen[others].max()
@@ -91,7 +91,7 @@ def test_a_block_is_scored_by_a_detector_that_has_never_seen_it(
 
 def test_a_scorer_that_looks_at_rows_alone_trains_one_network(tmp_path: Path) -> None:
     networks = Networks()
-    fitted(tmp_path, without_calibration(press_line_rows(400)), networks=networks)
+    fitted(tmp_path, without_calibration(Rows(press_line_rows(400))), networks=networks)
     assert networks.made == 1
 
 
@@ -99,14 +99,14 @@ def test_a_scorer_of_residuals_trains_a_network_for_each_block_and_one_for_all(
     tmp_path: Path,
 ) -> None:
     networks = Networks()
-    rows = without_calibration(press_line_rows(400))
+    rows = without_calibration(Rows(press_line_rows(400)))
     fitted(tmp_path, rows, scorer=ReconstructionError(), networks=networks)
     assert networks.made == CROSS_FIT_BLOCKS + 1
 
 
 def test_with_calibration_rows_nothing_is_cross_fitted(tmp_path: Path) -> None:
-    networks, rows_NF = Networks(), press_line_rows(400)
-    rows = NormalRows(rows_NF[:200], rows_NF[200:250], rows_NF[250:])
+    networks, whole = Networks(), Rows(press_line_rows(400))
+    rows = NormalRows(whole[:200], whole[200:250], whole[250:])
     bundle = fitted(tmp_path, rows, scorer=ReconstructionError(), networks=networks)
     assert networks.made == 1
     assert bundle.detector.threshold.calibration_rows == 150
@@ -116,14 +116,14 @@ def test_with_calibration_rows_nothing_is_cross_fitted(tmp_path: Path) -> None:
 def test_false_alarms_of_a_cross_fitted_detector_are_near_the_rate_asked_for(
     tmp_path: Path, scorer: Scorer
 ) -> None:
-    bundle = fitted(tmp_path, without_calibration(press_line_rows(600)), scorer=scorer)
+    bundle = fitted(tmp_path, without_calibration(Rows(press_line_rows(600))), scorer=scorer)
     new_BTF = press_line_rows(5000, seed=1)[:, None]
     assert 0.02 < bundle.detector.judge(new_BTF).anomaly_B.mean() < 0.08
 
 
 def test_early_stopping_is_left_to_the_network_of_all_rows(tmp_path: Path) -> None:
-    rows_NF = press_line_rows(300)
-    rows = without_calibration(rows_NF[:250], rows_NF[250:])
+    whole = Rows(press_line_rows(300))
+    rows = without_calibration(whole[:250], whole[250:])
     bundle = fitted(tmp_path, rows, scorer=ReconstructionError(), patience=5)
     assert bundle.detector.calibration.scores.shape == (300,)
 
@@ -135,5 +135,5 @@ def test_too_few_rows_to_cross_fit_are_refused_with_how_many_are_needed(
     fit = partial(fitted, tmp_path, window_length=length, alpha=0.5)
     message = f"^{rows} rows are too few to cross-fit in 8 blocks; at least {needed} are needed$"
     with pytest.raises(DataError, match=message):
-        fit(without_calibration(press_line_rows(rows)))
-    assert fit(without_calibration(press_line_rows(needed))).detector.threshold.value > 0
+        fit(without_calibration(Rows(press_line_rows(rows))))
+    assert fit(without_calibration(Rows(press_line_rows(needed)))).detector.threshold.value > 0

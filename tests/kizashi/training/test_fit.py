@@ -12,6 +12,7 @@ from kizashi.runtime.contract import DataContract
 from kizashi.runtime.scaling import StandardScaler
 from kizashi.runtime.scoring import MahalanobisError, ReconstructionError, Scorer, StateRarity
 from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.windows import Rows
 from kizashi.training.export import export_onnx
 from kizashi.training.fit import NormalRows, Recipe, fit_bundle
 from kizashi.training.trainer import NetworkTrainer
@@ -19,8 +20,8 @@ from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, PRESS_LINE, press_line_rows
 
 
 def normal_rows(seed: int = 0) -> NormalRows:
-    rows_NF = press_line_rows(3000, seed)
-    return NormalRows(rows_NF[:1500], rows_NF[1500:2000], rows_NF[2000:])
+    rows = Rows(press_line_rows(3000, seed))
+    return NormalRows(rows[:1500], rows[1500:2000], rows[2000:])
 
 
 def fitted(
@@ -61,8 +62,8 @@ def test_false_alarms_on_rows_of_another_day_are_near_the_rate_asked_for(bundle:
 
 
 def test_the_threshold_comes_from_calibration_rows_scored_by_the_bundle(bundle: Bundle) -> None:
-    detector, calibration_NF = bundle.detector, normal_rows().calibration
-    scores = detector.score(detector.windows(calibration_NF))
+    detector, calibration = bundle.detector, normal_rows().calibration
+    scores = detector.score(calibration.windows(1))
     assert detector.threshold.calibration_rows == 1000
     np.testing.assert_allclose(detector.calibration.scores, scores)
     assert detector.threshold.value == pytest.approx(
@@ -71,7 +72,7 @@ def test_the_threshold_comes_from_calibration_rows_scored_by_the_bundle(bundle: 
 
 
 def test_the_example_is_a_typical_calibration_row(bundle: Bundle) -> None:
-    assert (normal_rows().calibration == bundle.example).all(axis=1).any()
+    assert (normal_rows().calibration.values_NF == bundle.example).all(axis=1).any()
     assert bundle.example_score == pytest.approx(np.median(bundle.detector.calibration.scores), 0.1)
 
 
@@ -99,7 +100,7 @@ def test_windows_of_several_rows_are_learnt_and_judged(tmp_path: Path) -> None:
 def test_a_part_shorter_than_one_window_is_refused(tmp_path: Path) -> None:
     rows = normal_rows()
     short = NormalRows(rows.train, rows.validation[:3], rows.calibration)
-    with pytest.raises(DataError, match=r"^3 rows came; one window needs 4$"):
+    with pytest.raises(DataError, match=r"^3 validation rows came; one window needs 4$"):
         fitted(tmp_path, window_length=4, rows=short)
 
 

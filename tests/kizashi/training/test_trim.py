@@ -12,6 +12,7 @@ from kizashi.models.dense import DenseAutoencoder
 from kizashi.runtime.scaling import StandardScaler
 from kizashi.runtime.scoring import CrowdDistance, NearestNormal, Scorer
 from kizashi.runtime.thresholds import ConformalThreshold
+from kizashi.runtime.windows import Rows
 from kizashi.training.fit import Recipe, fit_parts
 from kizashi.training.trainer import NetworkTrainer
 from kizashi.training.trim import REFERENCES, trimmed
@@ -73,7 +74,8 @@ def told_apart(scorer: Scorer, trim: float, faults: int) -> float:
         trainer=NetworkTrainer("cpu", steps=5, progress=False),
         trim=trim,
     )
-    fitted = fit_parts(recipe, 1, rng.permutation(learned_NF), learned_NF[:0])
+    learned = Rows(rng.permutation(learned_NF))
+    fitted = fit_parts(recipe, 1, learned, learned[:0])
     return auroc(np.arange(600) >= 500, fitted.score(new_NF[:, None]))
 
 

@@ -17,12 +17,13 @@ from kizashi.evaluation.metrics import false_alarm_band
 from kizashi.runtime.bundle import Bundle, load_bundle
 from kizashi.runtime.contract import DataContract, Sensor
 from kizashi.runtime.thresholds import CalibrationScores, QuantileThreshold
+from kizashi.runtime.windows import Rows
 from kizashi.training.fit import NormalRows, Recipe, fit_bundle
 from pipelines.command import CONF
 from pipelines.recipe import recipe
 
 FloatArray = npt.NDArray[np.float64]
-Rows = Callable[[int, int], FloatArray]
+Simulate = Callable[[int, int], FloatArray]
 """Normal rows, shape (N, F), from their number and a seed."""
 
 
@@ -34,17 +35,20 @@ def default(*overrides: str, alpha: float = 0.02, steps: int = 200) -> Recipe:
 
 
 def fitted(made: Recipe, rows: NormalRows, folder: Path) -> Bundle:
-    sensors = tuple(Sensor(f"s{number}", "V", None, None) for number in range(rows.train.shape[1]))
+    sensors = tuple(
+        Sensor(f"s{number}", "V", None, None) for number in range(rows.train.values_NF.shape[1])
+    )
     return fit_bundle(made, DataContract(sensors), rows, folder)
 
 
 def split(rows_NF: FloatArray, calibration: float = 0.4) -> NormalRows:
     """No row for validation, which the default does not need."""
     first = round((1 - calibration) * len(rows_NF))
-    return NormalRows(rows_NF[:first], rows_NF[:0], rows_NF[first:])
+    whole = Rows(rows_NF)
+    return NormalRows(whole[:first], whole[:0], whole[first:])
 
 
-def correlated(sensors: int, noise: float = 0.1) -> Rows:
+def correlated(sensors: int, noise: float = 0.1) -> Simulate:
     """Sensors that follow a few loads, in units and at levels of their own."""
 
     def rows(count: int, seed: int) -> FloatArray:
@@ -105,7 +109,7 @@ def test_a_table_of_any_width_is_learned(
 
 def test_thirty_three_training_rows_are_enough_for_a_detector(tmp_path: Path) -> None:
     rows = correlated(5)
-    parts = NormalRows(rows(33, 0), rows(0, 0), rows(60, 1))
+    parts = NormalRows(Rows(rows(33, 0)), Rows(rows(0, 0)), Rows(rows(60, 1)))
     bundle = fitted(default(alpha=0.1), parts, tmp_path)
     assert as_promised(bundle, rows(500, 2))
     faulty_NF = beyond(rows(50, 3), 15)
@@ -115,7 +119,7 @@ def test_thirty_three_training_rows_are_enough_for_a_detector(tmp_path: Path) ->
 
 def test_thirty_three_rows_in_all_train_and_calibrate_too(tmp_path: Path) -> None:
     rows = correlated(5)
-    parts = NormalRows(rows(33, 0), rows(0, 0), rows(0, 0))
+    parts = NormalRows(Rows(rows(33, 0)), Rows(rows(0, 0)), Rows(rows(0, 0)))
     bundle = fitted(default(alpha=0.1, steps=100), parts, tmp_path)
     assert bundle.detector.threshold.calibration_rows == 33
     assert as_promised(bundle, rows(500, 2))
@@ -172,7 +176,7 @@ def drifting(count: int, seed: int) -> FloatArray:
     ],
 )
 def test_sensors_of_any_kind_are_learned(
-    tmp_path: Path, rows: Rows, fault: dict[int, float]
+    tmp_path: Path, rows: Simulate, fault: dict[int, float]
 ) -> None:
     bundle = fitted(default(), split(rows(2000, 0)), tmp_path)
     new_NF = rows(1000, 1)
@@ -190,7 +194,7 @@ def test_sensors_of_any_kind_are_learned(
 
 @pytest.mark.parametrize("rows", [all_constant, binary], ids=["constant", "binary"])
 def test_rows_that_repeat_normal_ones_are_judged_alike_alone_and_among_others(
-    tmp_path: Path, rows: Rows
+    tmp_path: Path, rows: Simulate
 ) -> None:
     """Many normal rows share the score that is the threshold: rounding must not decide."""
     rows_NF = np.round(rows(500, 0))
@@ -222,8 +226,9 @@ def test_correlated_sensors_that_leave_their_range_together_are_an_anomaly_witho
     plain = default("model=dense", "scorer=reconstruction_error", "scaler=standard", steps=1500)
     by_default = fitted(default(), rows, tmp_path / "default")
     by_plain = fitted(plain, rows, tmp_path / "plain")
+    train_NF = rows.train.values_NF
     for deviations in (3, 4, 5, 7, 10):
-        together_F = rows.train.mean(axis=0) + deviations * rows.train.std(axis=0)
+        together_F = train_NF.mean(axis=0) + deviations * train_NF.std(axis=0)
         together_NF = together_F + 0.02 * in_step(40, 1)
         assert alarms(by_default, together_NF) == 1
         if deviations <= 4:

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from kizashi.data.labelled import LabelledRows
 from kizashi.evaluation.labelled_scores import LABELLED_SCORES, labelled_scores
 from kizashi.runtime.bundle import Bundle
+from kizashi.runtime.windows import Rows
 from serving.following.cache import Cache
 from serving.settings import Settings
 from serving.threshold.evaluated import TAG, evaluated
@@ -87,7 +88,7 @@ def labelled_client(tmp_path: Path, bundle: Bundle, make_client: MakeClient) -> 
     faulty_NF = np.add(press_line_rows(200, seed=9), [1.0, 0.5, 0.0])
     label_N = np.repeat([False, True], [1000, 200])
     fault_N = np.where(label_N, "wear", "")
-    rows = LabelledRows(np.concatenate([normal_NF, faulty_NF]), label_N, fault_N)
+    rows = LabelledRows(Rows(np.concatenate([normal_NF, faulty_NF])), label_N, fault_N)
     told = {TAG: labelled_scores(bundle.detector, rows), "data_hash": "d1"}
     settings = Settings(cache=tmp_path / "cache", model_uri="models:/kizashi")
     cache = Cache(settings.cache, settings.key)

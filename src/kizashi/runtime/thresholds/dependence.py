@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -56,15 +57,17 @@ def independent_rows(blocks: Sequence[FloatArray]) -> float:
     n / (1 + 2 (sum of the autocorrelations)), each block around its own mean: what differs between
     blocks is how far the machine wandered, which the scores of blocks that were left out of the fit
     show already. The sum ends before the first lag that is not positive, and at half a block: the
-    blocks are short.
+    blocks are short. A block with less than half of the usual number of values, to which pauses
+    left few windows, does not end it.
     """
     centred = [block - block.mean() for block in blocks]
     every = np.concatenate(centred)
     variance = float(np.mean(every**2))
     if variance == 0:
         return 1.0
-    time = 1.0
-    for lag in range(1, min(map(len, blocks)) // 2):
+    time, lengths = 1.0, [len(block) for block in blocks]
+    shortest = min(length for length in lengths if 2 * length >= median(lengths))
+    for lag in range(1, shortest // 2):
         product = np.concatenate([block[lag:] * block[:-lag] for block in centred]).mean()
         if product <= 0:
             break

@@ -17,7 +17,9 @@ class CalibrationScores:
     """Scores of held-out normal windows in order of time, shape (n,).
 
     `in_time` says that the windows follow one another, so that one may depend on the one before it;
-    False for windows drawn at random, and for rows without an order. `labelled_scores` and
+    False for windows drawn at random, and for rows without an order. A pause between two of them
+    changes nothing: how much they tell is what they, in this order, show of their dependence, and
+    after a pause that is less. So a block may reach over pauses too. `labelled_scores` and
     `labels`, both of shape (m,), are for the rules that want labels; a label is True where a fault
     shows. Raises DataError for labelled scores without their labels, and for blocks that are not
     those of the scores.

@@ -78,9 +78,15 @@ class PotThreshold(RateThreshold):
     ) -> None:
         super().__init__(alpha, alarms_per_day, sampling_period)
         if self.alpha > LARGEST_ALPHA:
+            asked = (
+                f"the false alarm rate alpha is {self.alpha!r}"
+                if alarms_per_day is None
+                else f"alarms_per_day is {alarms_per_day!r}, a false alarm rate of {self.alpha:g} "
+                f"with one row every {sampling_period:g} s"
+            )
             raise ConfigurationError(
-                f"the false alarm rate alpha is {self.alpha!r}; peaks over threshold need at most "
-                f"{LARGEST_ALPHA}, because above it is no tail"
+                f"{asked}; peaks over threshold need at most {LARGEST_ALPHA}, because above it is "
+                "no tail"
             )
 
     def _fit(self, evidence: CalibrationScores) -> float:

@@ -52,4 +52,10 @@ def _share(alarms_per_day: float | None, sampling_period: float | None) -> float
         raise ConfigurationError(
             "alarms_per_day is None; sampling_period needs the alarms a day that are accepted"
         )
+    rows_per_day = SECONDS_PER_DAY / sampling_period
+    if not 0 < alarms_per_day < rows_per_day:
+        raise ConfigurationError(
+            f"alarms_per_day is {alarms_per_day!r}; with one row every {sampling_period:g} s a "
+            f"number above 0 and below {rows_per_day:g}, the rows of a day, is needed"
+        )
     return alarms_per_day * sampling_period / SECONDS_PER_DAY
