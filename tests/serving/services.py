@@ -4,6 +4,7 @@ application on a port of this process."""
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,6 +30,8 @@ from serving.verdicts.fast_road import ROAD
 from tests.linux import children, command_line
 
 START_SECONDS = 60.0
+SERVES = re.compile(r"serving \S+ version ")
+"""What each worker logs once it is ready."""
 DATE = b"Sat, 31 Jan 2026 08:00:00 GMT"
 """What an application that is `listening` says to all."""
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -96,8 +99,8 @@ def total(found: Samples, name: str, **labels: str) -> float:
 def running(
     bundle: Path, folder: Path, *, ready: bool = True, port: int = 0, **settings: object
 ) -> Iterator[Running]:
-    """A service over `bundle` that is ready, or at least answers, on this or any free port; its
-    cache and log lie in `folder`."""
+    """A service over `bundle` that is ready with all its workers, or at least answers, on this or
+    any free port; its cache and log lie in `folder`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
@@ -117,7 +120,8 @@ def running(
         )
     service = Running(port, process, log_file)
     try:
-        wait_until(lambda: process.poll() is not None or _answers(service, ready), START_SECONDS)
+        count = int(str(settings.get("workers", 1))) if ready else 0
+        wait_until(lambda: process.poll() is not None or _answers(service, count), START_SECONDS)
         assert process.poll() is None, service.log
         yield service
     finally:
@@ -130,11 +134,13 @@ def running(
                 process.wait()
 
 
-def _answers(service: Running, ready: bool) -> bool:
+def _answers(service: Running, ready: int) -> bool:
+    """Whether it answers, with so many workers that are ready: each says it of itself alone."""
     try:
-        return service.get("/health/ready" if ready else "/health/live")[0] == 200
+        status, _ = service.get("/health/ready" if ready else "/health/live")
     except OSError:
         return False
+    return status == 200 and len(SERVES.findall(service.log)) >= ready
 
 
 def wait_until(happened: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 PROMISED_SECONDS = 10.0
 START_SECONDS = 60.0
+SERVES = "serving kizashi version {}"
+"""What each worker logs."""
 
 
 class Store(NamedTuple):
@@ -130,6 +132,8 @@ def running(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     store.promote("1")
     with service(tmp_path_factory.mktemp("service") / "cache", store) as started:
         wait_until(lambda: started.ready()["status"] == "ready", START_SECONDS, started)
+        # Each worker answers for itself: that one is ready says nothing of the other.
+        wait_until(lambda: started.log.count(SERVES.format("1")) == 2, START_SECONDS, started)
         yield started
 
 
@@ -210,7 +214,7 @@ def test_promotions_reach_every_worker_and_nothing_is_lost(store: Store, running
 
 def promote_and_wait(store: Store, running: Service, answered: list[str], version: str) -> None:
     """Promote, and see both workers load the version and nothing else answer from then on."""
-    line = f"serving kizashi version {version}"
+    line = SERVES.format(version)
     loaded = running.log.count(line)
     store.promote(version)
     wait_until(lambda: running.log.count(line) == loaded + 2, PROMISED_SECONDS, running)
