@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from types import FrameType
 from typing import Annotated, Any
 
@@ -113,7 +114,7 @@ async def _stream(
     # A place beyond the newest is of another database: what the reader has is, too.
     other = place is not None and (place.step > newest.step or place.row > newest.row)
     place = newest if place is None or other else place
-    yield RETRY + (_reset(place) if other else _hello(place))
+    yield RETRY + _event("reset" if other else "hello", place, _time())
     quiet, told = 0, None
     detectors: Detectors = request.app.state.detectors
     keys: HeldKeys = request.app.state.keys
@@ -131,16 +132,12 @@ async def _stream(
         quiet = 0 if found else quiet + 1
         if quiet >= QUIET_LOOKS:
             quiet = 0
-            yield _hello(place)
+            yield _event("hello", place, _time())
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _hello(place: Place) -> bytes:
-    return _event("hello", place, {"now": moment(now())})
-
-
-def _reset(place: Place) -> bytes:
-    return _event("reset", place, {"now": moment(now())})
+def _time() -> dict[str, datetime]:
+    return {"now": moment(now())}
 
 
 def _event(name: str, place: Place, data: Any) -> bytes:
@@ -169,7 +166,7 @@ def _look(database: Database, source: str | None, place: Place) -> list[tuple[st
         if newest == place:
             return []
         if newest.step - place.step > MOST_STEPS or newest.row - place.row > MOST_ROWS:
-            return [("reset", newest, {"now": moment(now())})]
+            return [("reset", newest, _time())]
         steps = connection.execute(AUDIT.where(audit.c.id > place.step).order_by(audit.c.id)).all()
         rows = _rows(connection, source, place.row) if newest.row > place.row else []
     told: list[tuple[str, Place, Any]] = [
@@ -177,7 +174,7 @@ def _look(database: Database, source: str | None, place: Place) -> list[tuple[st
     ]
     # Places only move on once all of a look is told, or the rows of a second source would be lost.
     told += [("rows", Place(newest.step, place.row), data) for data in rows]
-    name, _, data = told.pop() if told else ("hello", place, {"now": moment(now())})
+    name, _, data = told.pop() if told else ("hello", place, _time())
     return [*told, (name, newest, data)]
 
 

@@ -23,9 +23,9 @@ class DataSource:
     `sensors` None takes every column but the timestamp as a sensor. `max_bad_share` is the share of
     rows that may be bad before a run stops. A step of time above `max_step` seconds is a pause,
     over which no window reaches; AUTO is a multiple of the usual step, and None means that none is.
-    `missing` and `max_missing_share` are what the detector
-    does about missing values once it serves, as `DataContract` has them; rows to learn from are
-    always whole. Raises ConfigurationError for a share outside 0 to 1, and for a step that is none.
+    `missing` and `max_missing_share` are what the detector does about missing values once it
+    serves, as `DataContract` has them; rows to learn from are always whole. Raises
+    ConfigurationError for a share outside 0 to 1, and for a step that is none.
     """
 
     path: str

@@ -43,9 +43,9 @@ class Validation:
 
     `rows`: good rows in order, the timestamp (UTC) first if there is one, then the sensors of the
     contract as float64, then `label` and `fault` for labelled data, then in STRETCH the number of
-    each row's stretch (`kizashi.data.stretches`). `quarantine`: bad rows as they
-    were read, between their number (`row`) and all that is wrong with them (`reason`). `report`:
-    counts, the first findings, warnings and each sensor's range, fit for JSON.
+    each row's stretch (`kizashi.data.stretches`). `quarantine`: bad rows as they were read, between
+    their number (`row`) and all that is wrong with them (`reason`). `report`: counts, the first
+    findings, warnings, each sensor's range and the stretches, fit for JSON.
     """
 
     rows: pd.DataFrame
@@ -119,10 +119,9 @@ def examine(
     A row is bad when a reading is missing or no finite number, when its timestamp is missing, no
     time, that of an earlier row or out of order, or when it has more cells than the header.
     Normal data must also lie within the instruments' limits, be no larger than LARGEST_LEARNED and
-    not be labelled 1. Labelled data
-    may lie beyond them, since the strongest faults must be scored, and needs `label` 0 or 1;
-    `fault` is empty where the table has none. With `timestamp` None the file's order counts.
-    A step of time above `max_step` is a pause.
+    not be labelled 1. Labelled data may lie beyond them, since the strongest faults must be scored,
+    and needs `label` 0 or 1; `fault` is empty where the table has none. With `timestamp` None the
+    file's order counts. A step of time above `max_step` is a pause.
 
     Raises DataError when a column is missing.
     """

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from serving.app import create_app
 from serving.settings import Settings
@@ -61,6 +62,30 @@ def send(
 def send_row(address: str, body: Mapping[str, Any], sends: Mapping[str, str] = SENDS) -> None:
     """One row, with whatever may be said of it."""
     urlopen(Request(f"{address}anomaly", json.dumps(body).encode(), dict(sends))).close()
+
+
+def send_and_wait(
+    address: str, source: str, row: list[float], count: int = 1, sends: Mapping[str, str] = SENDS
+) -> None:
+    """As `send`, and until the pages know the source."""
+    send(address, source, row, count, sends)
+    wait_until_known(address, source, sends)
+
+
+def wait_until_known(address: str, source: str, sends: Mapping[str, str] = SENDS) -> None:
+    """Normal rows are written within half a second."""
+    deadline = time.monotonic() + 60
+    while True:
+        with urlopen(Request(f"{address}api/sources", headers=dict(sends)), timeout=30) as answer:
+            if source in {one["name"] for one in json.load(answer)["sources"]}:
+                return
+        assert time.monotonic() < deadline, f"'{source}' is not known"
+        time.sleep(0.05)
+
+
+def wait_for_points(page: Page, count: int) -> None:
+    """Until the trend of a source's page has so many."""
+    expect(page.locator("#chart")).to_have_attribute("aria-valuemax", str(count - 1))
 
 
 def decide(address: str, bundle: str, value: float | None) -> None:

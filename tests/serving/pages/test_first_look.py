@@ -1,34 +1,16 @@
 """What an operator sees first of a machine: its alarm, its newest row, and which sensor it was."""
 
-import json
 import re
-import time
 from collections.abc import Iterator
-from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
-from tests.serving.pages.service import OpenPage, application, running
+from tests.serving.pages.service import OpenPage, application, running, send_and_wait
 
 AT_ONCE = "default: {warm_up: {seconds: 0}}\n"
 LIBRARY = "**/static/plotly/*.js"
-SENDS = {"Content-Type": "application/json"}
-
-
-def _send(address: str, source: str, row: list[float], count: int = 1) -> None:
-    body = json.dumps({"values": row, "source": source}).encode()
-    for _ in range(count):
-        with urlopen(Request(f"{address}anomaly", body, SENDS)) as answer:
-            answer.read()
-    while source not in _sources(address):  # normal rows are written within half a second
-        time.sleep(0.05)
-
-
-def _sources(address: str) -> list[str]:
-    with urlopen(f"{address}api/sources") as answer:
-        return [one["name"] for one in json.load(answer)["sources"]]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +20,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "rules.yaml").write_text(AT_ONCE, encoding="utf-8")
     app = application(folder, folder / "bundle", alarm_rules=folder / "rules.yaml")
     with running(app) as address:
-        _send(address, "press-1", NORMAL_ROW, 3)
-        _send(address, "press-1", ANOMALOUS_ROW, 3)
+        send_and_wait(address, "press-1", NORMAL_ROW, 3)
+        send_and_wait(address, "press-1", ANOMALOUS_ROW, 3)
         yield address
 
 
@@ -77,11 +59,13 @@ def test_a_library_that_does_not_come_is_said_and_asked_for_again(
 
 
 def test_the_shares_of_an_anomaly_are_told_as_it_comes(service: str, open_page: OpenPage) -> None:
-    _send(service, "press-2", NORMAL_ROW, 2)
+    send_and_wait(service, "press-2", NORMAL_ROW, 2)
     page = open_page(f"{service}sources/press-2")
     cursor = page.locator("#cursor")
     expect(cursor).to_contain_text("Normal")
-    _send(service, "press-2", ANOMALOUS_ROW)  # no alarm yet, which would have all read again
+    send_and_wait(
+        service, "press-2", ANOMALOUS_ROW
+    )  # no alarm yet, which would have all read again
     expect(cursor).to_contain_text("Anomaly")
     expect(cursor.locator(".cursor-share")).to_have_count(3)
     expect(cursor.get_by_text("expected")).to_have_count(3)

@@ -1,10 +1,7 @@
 """The pages for watching machines, in a real browser against the real service and its history."""
 
-import json
 import re
-import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -16,27 +13,22 @@ from playwright.sync_api import Page, Route, expect
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
-from tests.serving.pages.service import OpenPage, application, running, send, send_row
+from tests.serving.pages.service import (
+    SENDS,
+    OpenPage,
+    application,
+    running,
+    send_and_wait,
+    wait_for_points,
+)
 
 HOSTILE = "<img src=x onerror=alert(1)>/../a b?c#d%2F&e"
-SENDS = {"Content-Type": "application/json"}
 
 
-def _send(address: str, source: str, row: list[float], count: int = 1) -> None:
-    send(address, source, row, count, SENDS)
-    while source not in _sources(address):  # normal rows are written within half a second
-        time.sleep(0.05)
-
-
-def _sources(address: str) -> list[str]:
-    with urlopen(Request(f"{address}api/sources", headers=SENDS)) as answer:
-        return [one["name"] for one in json.load(answer)["sources"]]
-
-
-def _alarm(address: str, source: str) -> None:
+def _alarm(address: str, source: str, sends: Mapping[str, str] = SENDS) -> None:
     """A source that is in alarm."""
-    _send(address, source, NORMAL_ROW, 3)
-    _send(address, source, ANOMALOUS_ROW, 3)
+    send_and_wait(address, source, NORMAL_ROW, 3, sends)
+    send_and_wait(address, source, ANOMALOUS_ROW, 3, sends)
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +47,6 @@ def _sideways(page: Page) -> int:
 def _points(page: Page) -> int:
     """How many points the trend has."""
     return 1 + int(page.locator("#chart").get_attribute("aria-valuemax") or 0)
-
-
-def _wait_for_points(page: Page, count: int) -> None:
-    expect(page.locator("#chart")).to_have_attribute("aria-valuemax", str(count - 1))
 
 
 @pytest.mark.parametrize(("language", "width"), [("en", 390), ("ja", 1920)])
@@ -84,11 +72,11 @@ def test_each_page_is_whole_in_both_languages_and_fits_its_window(
 def test_an_alarm_from_its_first_anomaly_to_acknowledged_and_ended(
     service: str, open_page: OpenPage
 ) -> None:
-    _send(service, "press-1", NORMAL_ROW, 3)
+    send_and_wait(service, "press-1", NORMAL_ROW, 3)
     page = open_page(service)
     tile = page.get_by_role("link", name="press-1")
     expect(tile).to_contain_text("Normal")
-    _send(service, "press-1", ANOMALOUS_ROW, 3)
+    send_and_wait(service, "press-1", ANOMALOUS_ROW, 3)
     expect(tile.locator(".tile-band")).to_contain_text("Alarm")  # by itself
     expect(tile).to_contain_text(re.compile("Anomaly · (vibration|current|sound)"))
     tile.click()
@@ -99,7 +87,7 @@ def test_an_alarm_from_its_first_anomaly_to_acknowledged_and_ended(
     page.keyboard.press("Enter")
     expect(page.locator("#alarms .state-word")).to_have_text("Acknowledged")
     expect(page.locator("#alarms")).to_contain_text("A worn bearing <b>?</b>")
-    _send(service, "press-1", NORMAL_ROW, 10)
+    send_and_wait(service, "press-1", NORMAL_ROW, 10)
     expect(page.locator("#alarms .state-word")).to_have_text("Normal")
     page.get_by_role("link", name="Alarms").click()
     page.get_by_label("Source").fill("press-1")
@@ -143,41 +131,18 @@ def test_names_and_notes_never_become_markup(service: str, open_page: OpenPage) 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "日本 1"])
 def test_every_name_has_a_page(service: str, open_page: OpenPage, name: str) -> None:
-    _send(service, name, NORMAL_ROW)
+    send_and_wait(service, name, NORMAL_ROW)
     page = open_page(service)
     page.locator(".tile").filter(has=page.get_by_text(name, exact=True)).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
-    _wait_for_points(page, 1)
-
-
-def test_the_cursor_moves_by_keyboard_and_tells_values_and_shares(
-    service: str, open_page: OpenPage
-) -> None:
-    _send(service, "press-4", ANOMALOUS_ROW)
-    _send(service, "press-4", NORMAL_ROW, 4)
-    page = open_page(f"{service}sources/press-4")
-    _wait_for_points(page, 5)
-    chart, cursor = page.locator("#chart"), page.locator("#cursor")
-    expect(cursor).to_contain_text("1.2 mm/s")
-    chart.focus()
-    page.keyboard.press("Home")
-    expect(chart).to_have_attribute("aria-valuetext", re.compile("Anomaly"))
-    expect(cursor).to_contain_text("Anomaly")
-    expect(cursor.locator(".cursor-share")).to_have_count(3)
-    expect(cursor).to_contain_text("expected")
-    expect(cursor).not_to_contain_text("null")
-    page.keyboard.press("ArrowRight")
-    expect(cursor).to_contain_text("Normal")
-    expect(cursor.get_by_text("expected")).to_have_count(3)  # told by the model that serves
-    page.keyboard.press("Escape")
-    expect(page.locator("#chart-cursor")).to_be_hidden()
+    wait_for_points(page, 1)
 
 
 @pytest.mark.parametrize("width", [1280, 1920])
 def test_what_can_be_done_stands_at_the_end_of_a_machines_card_in_and_out_of_alarm(
     service: str, open_page: OpenPage, width: int
 ) -> None:
-    _send(service, "press-n", NORMAL_ROW)
+    send_and_wait(service, "press-n", NORMAL_ROW)
     for source in ("press-n", "press-9"):
         page = open_page(f"{service}sources/{source}", width=width)
         card = page.locator(".alarm").first
@@ -188,69 +153,11 @@ def test_what_can_be_done_stands_at_the_end_of_a_machines_card_in_and_out_of_ala
         assert 0 < outer["x"] + outer["width"] - inner["x"] - inner["width"] < 40
 
 
-def test_arrow_keys_go_on_from_where_a_click_holds_the_cursor(
-    service: str, open_page: OpenPage
-) -> None:
-    _send(service, "press-c", NORMAL_ROW, 5)
-    page = open_page(f"{service}sources/press-c?span=60")
-    _wait_for_points(page, 5)
-    drawing = page.locator("#chart .draglayer .nsewdrag").first
-    drawing.scroll_into_view_if_needed()
-    box = drawing.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
-    chart = page.locator("#chart")
-    expect(chart).to_have_attribute("aria-valuenow", "0")
-    page.keyboard.press("ArrowRight")
-    expect(chart).to_have_attribute("aria-valuenow", "1")
-
-
-def test_rows_of_one_time_are_all_shown_and_reached(service: str, open_page: OpenPage) -> None:
-    at = datetime.now(UTC).isoformat()
-
-    def rows(count: int) -> None:
-        for _ in range(count):
-            send_row(service, {"values": NORMAL_ROW, "source": "press-t", "timestamp": at})
-
-    rows(2)
-    while "press-t" not in _sources(service):
-        time.sleep(0.05)
-    page = open_page(f"{service}sources/press-t")
-    _wait_for_points(page, 2)
-    expect(page.locator("#live")).to_have_attribute("data-state", "live")
-    for count in (3, 4):  # each told by an event of its own
-        rows(1)
-        _wait_for_points(page, count)
-    expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)
-    chart = page.locator("#chart")
-    chart.focus()
-    page.keyboard.press("Home")
-    for place in range(4):
-        expect(chart).to_have_attribute("aria-valuenow", str(place))
-        expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)
-        page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowLeft")
-    expect(chart).to_have_attribute("aria-valuenow", "2")
-
-
-def test_what_is_expected_of_new_rows_is_told_as_they_come(
-    service: str, open_page: OpenPage
-) -> None:
-    _send(service, "press-8", NORMAL_ROW, 2)
-    page = open_page(f"{service}sources/press-8")
-    _wait_for_points(page, 2)
-    expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)
-    _send(service, "press-8", NORMAL_ROW)
-    _wait_for_points(page, 3)
-    expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)  # of the newest row
-    expect(page.locator("#expected-about")).to_be_empty()
-
-
 def test_rows_that_another_version_judged_are_said_to_be(
     folder: Path, tmp_path: Path, open_page: OpenPage
 ) -> None:
     with running(application(tmp_path, folder / "bundle")) as address:
-        _send(address, "press-1", NORMAL_ROW, 2)
+        send_and_wait(address, "press-1", NORMAL_ROW, 2)
     press_line_bundle(tmp_path / "newer", seed=4)
     settings = {"database_url": f"sqlite:///{tmp_path}/cache/history.db"}
     with running(application(tmp_path / "new", tmp_path / "newer", **settings)) as address:
@@ -260,7 +167,7 @@ def test_rows_that_another_version_judged_are_said_to_be(
 
 
 def test_a_note_says_what_the_rows_of_its_time_were(service: str, open_page: OpenPage) -> None:
-    _send(service, "press-n", NORMAL_ROW, 2)
+    send_and_wait(service, "press-n", NORMAL_ROW, 2)
     page = open_page(f"{service}sources/press-n", width=390)
     page.locator("#note-text").fill("the tool was blunt")
     page.locator("#note-label").select_option("true")
@@ -275,7 +182,7 @@ def test_a_note_says_what_the_rows_of_its_time_were(service: str, open_page: Ope
 def test_of_means_nothing_is_expected_and_the_page_says_so(
     service: str, open_page: OpenPage
 ) -> None:
-    _send(service, "press-7", NORMAL_ROW, 2)
+    send_and_wait(service, "press-7", NORMAL_ROW, 2)
 
     def by_minute(route: Route) -> None:
         route.continue_(url=f"{route.request.url}&resolution=minute")
@@ -290,7 +197,7 @@ def test_of_means_nothing_is_expected_and_the_page_says_so(
 def test_the_range_goes_from_a_minute_to_a_year_and_back_to_now(
     service: str, open_page: OpenPage
 ) -> None:
-    _send(service, "press-6", NORMAL_ROW, 2)
+    send_and_wait(service, "press-6", NORMAL_ROW, 2)
     page = open_page(f"{service}sources/press-6")
     for name in ("1 min", "1 year"):
         page.get_by_role("button", name=name, exact=True).click()
@@ -329,19 +236,19 @@ def test_a_page_heals_after_a_restart_and_fills_its_gap(
         return application(tmp_path, folder / "bundle", alarm_rules=folder / "rules.yaml")
 
     with running(app()) as address:
-        _send(address, "press-1", NORMAL_ROW, 2)
+        send_and_wait(address, "press-1", NORMAL_ROW, 2)
         page = open_page(f"{address}sources/press-1")
         expect(page.locator("#live")).to_have_attribute("data-state", "live")
-        _wait_for_points(page, 2)
-        _send(address, "press-1", NORMAL_ROW)
-        _wait_for_points(page, 3)
+        wait_for_points(page, 2)
+        send_and_wait(address, "press-1", NORMAL_ROW)
+        wait_for_points(page, 3)
     expect(page.locator("#live")).to_have_text(re.compile("Connection lost"))
     expect(page.get_by_text("What is shown may be old")).to_be_visible()
     port = int(address.rstrip("/").rpartition(":")[2])
     with running(app(), port):
         _alarm(address, "press-1")
         expect(page.locator("#live")).to_have_attribute("data-state", "live")
-        _wait_for_points(page, 9)
+        wait_for_points(page, 9)
         expect(page.locator("#alarms .state-word")).to_have_text("Alarm")
         expect(page.get_by_text("What is shown may be old")).to_have_count(0)
 
@@ -399,11 +306,7 @@ def test_who_may_only_look_sees_why_nothing_can_be_pressed(
     keys.add(looks)
     app = application(tmp_path, folder / "bundle", alarm_rules=folder / "rules.yaml")
     with running(app) as address:
-        SENDS["X-API-Key"] = sent
-        try:
-            _alarm(address, "press-1")
-        finally:
-            del SENDS["X-API-Key"]
+        _alarm(address, "press-1", SENDS | {"X-API-Key": sent})
         page = open_page(f"{address}sources/press-1")
         page.locator("#key").fill(sent)
         page.locator("main button[type=submit]").click()
