@@ -3,7 +3,7 @@
 An event's id says how far its reader has read, in the audit and in the verdicts. Both have ids in
 the order of their commits, so who comes back with `Last-Event-ID` is told all that it missed, by
 whichever worker it meets. The threshold is what the worker itself judges by: each reader is told of
-it at first, and whenever it is another.
+it at first, whenever it is another, and whenever something was decided of it.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from serving.history.tables import ANOMALY, LATE, audit, sources, verdicts
 from serving.history.views import MILLISECOND, entry_of, moment
 from serving.keys.held import HeldKeys
 from serving.keys.key import Record
-from serving.threshold.in_force import in_force
+from serving.threshold.in_force import InForce, in_force
 from serving.verdicts.openapi import problems
 
 router = APIRouter(prefix="/api", tags=["alarms"])
@@ -100,8 +100,8 @@ async def events(
 ) -> StreamingResponse:
     """`alarm`: a step of any alarm. `rows`: new rows of each source about once a second, with the
     sensors' values of the `source` asked for. `threshold`: what is in force, first and whenever it
-    changes. `reset`: too much was missed to be told again, or it was of another database. The
-    stream ends within seconds of its key."""
+    or a decision about it is new. `reset`: too much was missed to be told again, or it was of
+    another database. The stream ends within seconds of its key."""
     place = place_of(last_event_id) or place_of(last)
     newest = await asyncio.to_thread(_newest, history.database)
     stream = _stream(request, history.database, source, place, newest)
@@ -115,7 +115,8 @@ async def _stream(
     other = place is not None and (place.step > newest.step or place.row > newest.row)
     place = newest if place is None or other else place
     yield RETRY + _event("reset" if other else "hello", place, _time())
-    quiet, told = 0, None
+    quiet = 0
+    told: InForce | None = None
     detectors: Detectors = request.app.state.detectors
     keys: HeldKeys = request.app.state.keys
     key: Record | None = request.state.key
@@ -126,9 +127,10 @@ async def _stream(
             found = []  # it comes back, and then everything is told
         for name, place, data in found:
             yield _event(name, place, data)
-        if (served := detectors.current) is not None and served is not told:
-            told = served
-            yield _event("threshold", place, in_force(served).model_dump(mode="json"))
+        if (served := detectors.current) is not None:
+            if (news := in_force(served, detectors.change)) != told:
+                yield _event("threshold", place, news.model_dump(mode="json"))
+            told = news
         quiet = 0 if found else quiet + 1
         if quiet >= QUIET_LOOKS:
             quiet = 0

@@ -345,14 +345,13 @@ async function hear(news) {
   told = news;
   if (waiting) return;
   for (;;) {
-    const now = await read("api/threshold").catch(() => null); // what keeps it away is said elsewhere
-    if (now !== null && now.bundle === told.bundle && now.value === told.value) {
-      told = null;
-      take(now);
-      return;
-    }
+    const now = await read("api/threshold").catch((error) => error); // what keeps it away is said elsewhere
+    const agrees = ["bundle", "value", "decision"].every((name) => now[name] === told[name]);
+    if (agrees) take(now);
+    if (agrees || now.status === 401) break; // signed out, nobody is told either
     await new Promise((done) => setTimeout(done, AGAIN));
   }
+  told = null;
 }
 
 /** What is in force now, whoever set it. */

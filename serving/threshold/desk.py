@@ -190,14 +190,15 @@ class Desk:
         """A threshold is one bundle's: that of the version that was left does not come back with
         it, should it ever serve again."""
         before, served = self._served, self.detectors.current
-        self._served = served
-        if before is None or served is None or before.bundle.hash == served.bundle.hash:
-            return
+        if before is not None and served is not None and before.bundle.hash != served.bundle.hash:
+            self._end(before, served.version)
+        self._served = served  # only now: what could not be written down is tried again
+
+    def _end(self, before: Served, version: str) -> None:
         newest = self.book.newest()
         if newest is None or not newest.holds(before.bundle.hash):
             return
-        ended = _new(before, "replaced", None, "", served.version)
-        kept = self.book.add(ended, newest, None)
+        kept = self.book.add(_new(before, "replaced", None, "", version), newest, None)
         if kept is not None:  # otherwise another worker was faster
             self._apply(kept)
 

@@ -1,8 +1,11 @@
 """What is said of the threshold that is in force, wherever it is told."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from serving.following.detectors import Served
+from serving.threshold.change import Change
 from serving.verdicts.openapi import Override
 
 
@@ -18,10 +21,14 @@ class InForce(BaseModel):
     value: float
     calibrated: float
     override: Override | None
+    decision: Annotated[
+        int | None,
+        Field(description="The newest decision that the answering worker knows"),
+    ]
 
 
-def in_force(served: Served) -> InForce:
-    """Of this detector."""
+def in_force(served: Served, newest: Change | None) -> InForce:
+    """Of this detector; `newest` is what was last decided, whichever bundle it is about."""
     return InForce(
         name=served.name,
         version=served.version,
@@ -29,4 +36,5 @@ def in_force(served: Served) -> InForce:
         value=served.detector.threshold.value,
         calibrated=served.calibrated,
         override=Override.of(served.change),
+        decision=None if newest is None else newest.id,
     )

@@ -79,6 +79,26 @@ def test_the_next_version_ends_it_for_every_host(
     assert held(fresh).change is None
 
 
+def test_what_could_not_be_ended_at_first_is_ended_later(
+    tmp_path: Path, database: Database, press_line: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = press_line_bundle(tmp_path / "newer", seed=1)
+    detectors, desk = host(tmp_path / "one", database, press_line)
+    desk.set(held(detectors), 3.5, "anna", "too loud", None)
+    detectors.cache.adopt(newer.folder, name="kizashi", version="2", source="here", tags={})
+    assert held(detectors).change is None
+
+    def full(*_: object) -> None:
+        raise HistoryUnavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.book, "add", full)
+        desk.look()
+    assert [step.event for step in desk.book.past(10)] == ["set"]
+    desk.look()
+    assert [step.event for step in desk.book.past(10)] == ["replaced", "set"]
+
+
 def test_a_new_host_starts_with_it(tmp_path: Path, database: Database, press_line: Bundle) -> None:
     one, desk = host(tmp_path / "one", database, press_line)
     desk.set(held(one), 3.5, "anna", "too loud", None)
