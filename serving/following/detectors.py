@@ -109,10 +109,10 @@ class Detectors:
     def held(self) -> Served | None:
         """What requests are answered with, None when there is nothing.
 
-        In an application whose lifespan does not run, as in tests, nothing else ever looks: there
-        the first request does, once.
+        A worker that has nothing looks at once whether there is something by now: another one may
+        have said already that the service is ready.
         """
-        if not self._looked:
+        if self.current is None and (not self._looked or self._pointer_due()):
             self.refresh()
         return self.current
 

@@ -149,14 +149,15 @@ def test_threads_that_ask_at_once_load_once(
     assert set(map(id, found)) == {id(detectors.current)}
 
 
-def test_a_request_looks_only_when_nothing_has_looked_before(
-    cache: Cache, press_line: Bundle
-) -> None:
+def test_a_request_looks_only_where_nothing_is_held(cache: Cache, press_line: Bundle) -> None:
     detectors = Detectors(cache)
     assert detectors.held() is None
     adopt(cache, press_line, "1")
-    assert detectors.held() is None
-    assert detectors.refresh() is detectors.held() is not None
+    first = detectors.held()
+    assert first is not None
+    adopt(cache, press_line, "2")
+    assert detectors.held() is first
+    assert detectors.refresh() is not first
 
 
 def test_a_folder_that_cannot_be_kept_is_a_problem_that_is_said(
