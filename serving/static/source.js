@@ -34,6 +34,7 @@ let [all, cursor, pinned] = [false, null, false];
 let [drawing, undrawn, stale] = [false, false, false];
 let reading = null;
 let pending = []; // events that came while the trail was being read
+let begins = 0; // the id of the newest row that no event tells: a trail without it is read again
 
 const trend = page.history && chart ? makeTrend(chart, zoomed) : null;
 
@@ -66,6 +67,7 @@ async function load() {
     if (trail === null) return;
   }
   reading = null;
+  readAgainIfShort();
   for (const told of pending.splice(0)) take(told);
   about();
   showNotes(trail.annotations, load);
@@ -92,6 +94,13 @@ const expectSoon = calm(expect, 200);
 
 const soon = calm(load);
 const again = calm(load, 10_000);
+
+/** Rows that came after the trail was read and before the stream began are in neither; once. */
+function readAgainIfShort() {
+  if (trail === null || reading !== null) return;
+  if (trail.newest < begins) soon();
+  begins = 0;
+}
 
 function about() {
   const words = [t(`source.resolution.${trail.resolution}`)];
@@ -344,6 +353,11 @@ function start() {
     state: (state) => {
       showConnection(state);
       if (state === "paused") countAlarms(null);
+    },
+    begun: (newest) => {
+      begins = newest;
+      readAgainIfShort();
+      alarmsSoon();
     },
     alarm: (told) => {
       alarmsSoon();
