@@ -56,3 +56,21 @@ def test_what_came_before_the_stream_began_is_shown(service: str, open_page: Ope
     held[0].continue_()
     wait_for_points(page, 5)
     expect(page.locator("#alarms .state-word")).to_have_text("Alarm")
+
+
+@pytest.mark.parametrize("asked", ["series", "alarms"])
+def test_what_could_not_be_read_at_first_is_read_again(
+    service: str, open_page: OpenPage, asked: str
+) -> None:
+    send_and_wait(service, "press-2", NORMAL_ROW)
+    page = open_page(f"{service}try")
+    page.route(
+        f"**/api/{asked}*",
+        lambda route: route.fulfill(status=503, json={"detail": "away"}),
+        times=1,
+    )
+    page.goto(f"{service}sources/press-2")
+    expect(page.locator("#problem")).to_contain_text("cannot be reached")
+    expect(page.locator("#cursor")).to_contain_text("mm/s")
+    expect(page.locator("#alarms .state-word")).to_have_text("Normal")
+    expect(page.locator("#problem")).to_be_empty()
