@@ -17,5 +17,18 @@ function show({ value, calibrated, override }) {
   note.hidden = override === null;
 }
 
-// What keeps an answer away is said elsewhere.
-toldOrAsked("threshold", show, () => read("api/threshold").then(show, () => {}));
+let heard = 0;
+
+function hear(news) {
+  heard += 1;
+  show(news);
+}
+
+/** What was asked for before the stream told of it is out of date. */
+async function ask() {
+  const before = heard;
+  const found = await read("api/threshold").catch(() => null); // what keeps it away is said elsewhere
+  if (found !== null && before === heard) show(found);
+}
+
+toldOrAsked("threshold", hear, ask);

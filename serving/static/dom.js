@@ -32,12 +32,33 @@ export function sign(status) {
   return svg("svg", { viewBox: "0 0 24 24", class: "sign", "aria-hidden": "true" }, ...shape);
 }
 
-/** Make a part of the page anew; what had the focus in it has it afterwards. */
+/** Make a part of the page anew; what had the focus in it has it afterwards. What is being pressed in
+ * it is let go of first: a click on what is no longer there would be lost. */
 export function keepFocus(part, make) {
+  if (part.contains(pressed)) {
+    postponed.set(part, make);
+    return;
+  }
   const back = focusIn(part);
   make();
   back();
 }
+
+let pressed = null;
+const postponed = new Map(); // what is to be made, the newest of each part
+
+function letGo() {
+  pressed = null;
+  const due = [...postponed];
+  postponed.clear();
+  for (const [part, make] of due) keepFocus(part, make);
+}
+
+document.addEventListener("pointerdown", ({ button, target }) => button === 0 && (pressed = target), true);
+document.addEventListener("keydown", ({ key, target }) => key === " " && (pressed = target), true);
+// The click comes with these, after their listeners; none comes of a press that leads to a menu.
+for (const name of ["pointerup", "pointercancel", "keyup", "contextmenu"]) document.addEventListener(name, () => setTimeout(letGo), true);
+window.addEventListener("blur", letGo);
 
 /** A function that gives the focus back to what has it now in `part`, also when that was made anew:
  * by its `data-key`, else to what else can be done ("-3": about the same), else in the same place. */

@@ -13,14 +13,17 @@ const UNSEEN = 60_000; // browsers allow few connections: a page that nobody see
 
 const hearers = [];
 let [stream, last, state, at, timer, unseen] = [null, "", "", Date.now(), 0, 0];
+let begins = null; // the id of the newest row that the stream does not tell
 
 /** Hear what the page's one stream of events tells, with the rows of the page's source if it has
  * one. `heard` has functions for the events `alarm`, `rows`, `threshold` and `reset`, and `state` for
- * "live", "lost", "paused" and "signed_out". */
+ * "live", "lost", "paused" and "signed_out". `begun` is called once, with the id of the newest row that
+ * was there when the stream began: what was read before then may lack it, and no event tells it. */
 export function follow(heard) {
   hearers.push(heard);
-  if (stream === null) start();
-  else if (state) heard.state?.(state);
+  if (stream === null) return start();
+  if (begins !== null) heard.begun?.(begins);
+  if (state) heard.state?.(state);
 }
 
 /** Let `hear` know of the events `name`, and `ask` every few seconds as long as no stream tells. */
@@ -30,6 +33,11 @@ export function toldOrAsked(name, hear, ask) {
   if (page.history) follow({ state: (now) => (told = now === "live"), [name]: hear });
   setInterval(look, LOOK);
   document.addEventListener("visibilitychange", look);
+}
+
+function begin() {
+  begins = Number(last.split(".")[1] ?? 0);
+  for (const heard of hearers) heard.begun?.(begins);
 }
 
 function tell(next) {
@@ -52,6 +60,7 @@ function open() {
       if (event.lastEventId) last = event.lastEventId;
       const told = JSON.parse(event.data);
       if (told.now) setNow(told.now);
+      if (begins === null) begin();
       tell("live");
       for (const heard of hearers) heard[name]?.(told);
     });

@@ -4,7 +4,7 @@ import { act, remove } from "./api.js";
 import { whoWords } from "./alarm.js";
 import { guarded } from "./acting.js";
 import { entered, forEntry, moment } from "./clock.js";
-import { byId, html } from "./dom.js";
+import { byId, html, keepFocus } from "./dom.js";
 import { page, t } from "./words.js";
 
 /** Make the form work; `changed` is called after a note was added or deleted, `suggested()` gives the
@@ -44,18 +44,20 @@ export function startNotes(changed, suggested) {
 /** Show the notes of what is on the screen. */
 export function showNotes(notes, changed) {
   byId("notes-none").hidden = notes.length > 0;
-  byId("notes").replaceChildren(...notes.map((note) => {
-    const drop = async () => {
-      try {
-        await remove(`api/annotations/${note.id}`);
-      } catch (error) {
-        byId("note-wrong").textContent = error.message;
-      }
-      changed();
-    };
-    const when = [note.start, ...(note.end ? [note.end] : [])].map((time) => moment(Date.parse(time), true)).join(" – ");
-    const said = note.label === null ? "" : html("em", {}, `${t(`notes.label.${note.label}`)} `);
-    return html("li", {}, html("span", {}, html("strong", {}, when), ` ${note.text} `, said, html("span", { class: "about" }, whoWords(note.who))),
-      guarded({ click: drop, "aria-label": `${t("notes.delete")}: ${note.text}` }, t("notes.delete")));
-  }));
+  keepFocus(byId("notes"), () => byId("notes").replaceChildren(...notes.map((note) => oneNote(note, changed))));
+}
+
+function oneNote(note, changed) {
+  const drop = async () => {
+    try {
+      await remove(`api/annotations/${note.id}`);
+    } catch (error) {
+      byId("note-wrong").textContent = error.message;
+    }
+    changed();
+  };
+  const when = [note.start, ...(note.end ? [note.end] : [])].map((time) => moment(Date.parse(time), true)).join(" – ");
+  const said = note.label === null ? "" : html("em", {}, `${t(`notes.label.${note.label}`)} `);
+  return html("li", {}, html("span", {}, html("strong", {}, when), ` ${note.text} `, said, html("span", { class: "about" }, whoWords(note.who))),
+    guarded({ click: drop, "data-key": `note-${note.id}`, "aria-label": `${t("notes.delete")}: ${note.text}` }, t("notes.delete")));
 }

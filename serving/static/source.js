@@ -31,9 +31,10 @@ const chart = byId("chart");
 let trail = null;
 let [span, following, end] = [SPANS.minutes, true, 0];
 let [all, cursor, pinned] = [false, null, false];
-let [drawing, undrawn, stale] = [false, false, false];
+let [drawing, stale] = [false, false];
 let reading = null;
 let pending = []; // events that came while the trail was being read
+let begins = 0; // the id of the newest row that no event tells: a trail without it is read again
 
 const trend = page.history && chart ? makeTrend(chart, zoomed) : null;
 
@@ -59,18 +60,30 @@ async function load() {
     const found = await read("api/series", asked, mine.signal);
     if (mine.signal.aborted) return;
     trail = found;
-    byId("problem").replaceChildren();
+    say("trail", null);
   } catch (error) {
-    if (error.name === "AbortError") return;
-    byId("problem").replaceChildren(html("p", { class: "note" }, error.message));
-    if (trail === null) return;
+    if (mine.signal.aborted) return;
+    say("trail", error);
+    again();
   }
   reading = null;
+  if (trail === null) return;
+  readAgainIfShort();
   for (const told of pending.splice(0)) take(told);
   about();
   showNotes(trail.annotations, load);
   draw();
   expect();
+}
+
+const troubles = new Map(); // what is wrong now, by what was to be done
+
+/** Show what is wrong for as long as it is; `error` is null once it could be done. */
+function say(what, error) {
+  if (troubles.get(what) === error?.message) return;
+  if (error) troubles.set(what, error.message);
+  else troubles.delete(what);
+  byId("problem").replaceChildren(...[...new Set(troubles.values())].map((text) => html("p", { class: "note" }, text)));
 }
 
 /** What the model expects of the rows that came; the drawing does not wait for it. */
@@ -92,6 +105,13 @@ const expectSoon = calm(expect, 200);
 
 const soon = calm(load);
 const again = calm(load, 10_000);
+
+/** Rows that came after the trail was read and before the stream began are in neither; once. */
+function readAgainIfShort() {
+  if (trail === null || reading !== null) return;
+  if (trail.newest < begins) soon();
+  begins = 0;
+}
 
 function about() {
   const words = [t(`source.resolution.${trail.resolution}`)];
@@ -154,8 +174,7 @@ async function draw() {
     wrong = error;
     return 0;
   });
-  if (wrong || undrawn) byId("problem").replaceChildren(...(wrong ? [html("p", { class: "note" }, wrong.message)] : []));
-  undrawn = wrong !== null;
+  say("drawing", wrong);
   // A slow machine draws less often, rather than nothing else.
   setTimeout(() => {
     drawing = false;
@@ -201,18 +220,25 @@ function fewParts() {
 
 // ---- Alarms ------------------------------------------------------------------------------------
 
+let asked = 0;
+
 async function loadAlarms() {
+  const mine = (asked += 1);
   try {
     const { alarms } = await read("api/alarms");
+    if (mine !== asked) return; // a newer answer is there, or comes
+    say("alarms", null);
     countAlarms(alarms);
     const own = alarms.filter((alarm) => alarm.source === page.source);
     keepFocus(byId("alarms"), () => byId("alarms").replaceChildren(...shownAlarms(own)));
   } catch (error) {
-    byId("problem").replaceChildren(html("p", { class: "note" }, error.message));
+    say("alarms", error);
+    alarmsAgain();
   }
 }
 
 const alarmsSoon = calm(loadAlarms, 150);
+const alarmsAgain = calm(loadAlarms, 10_000);
 
 function acted() {
   alarmsSoon();
@@ -344,6 +370,11 @@ function start() {
     state: (state) => {
       showConnection(state);
       if (state === "paused") countAlarms(null);
+    },
+    begun: (newest) => {
+      begins = newest;
+      readAgainIfShort();
+      alarmsSoon();
     },
     alarm: (told) => {
       alarmsSoon();

@@ -8,6 +8,7 @@ import { number, page, percent, sourceAddress, t } from "./words.js";
 
 const PAUSE = 150; // milliseconds between two questions while the threshold moves
 const AGAIN = 500; // milliseconds until a worker that does not follow yet is asked again
+const LATER = 5000; // until what could not be answered is asked again
 const LOUD = 0.05; // of normal rows: no threshold for machines that run
 const STEPS = 1000;
 
@@ -15,7 +16,9 @@ let data = page.threshold;
 let looked = data.value;
 let inForce = null; // what the threshold in force means
 let asking = false;
+let again = 0;
 let told = null; // what the stream of events told last, until it is taken over
+let [heard, decided] = [0, 0]; // how often: what was asked for before is out of date afterwards
 
 const slider = byId("slider");
 const field = byId("number");
@@ -184,6 +187,8 @@ async function ask() {
     }
   } catch (error) {
     complain(error);
+    clearTimeout(again);
+    if (error.status !== 401) again = setTimeout(ask, LATER);
   } finally {
     asking = false;
     byId("meaning").removeAttribute("aria-busy");
@@ -326,7 +331,9 @@ async function decide(send, done) {
   const said = byId("apply-said");
   byId("apply").setAttribute("aria-busy", "true");
   try {
-    take(await send());
+    const now = await send();
+    decided += 1;
+    take(now);
     said.textContent = t(`decide.done.${done}.${data.shared ? "shared" : "here"}`);
     byId("problem").replaceChildren();
     show(data.value);
@@ -341,13 +348,15 @@ async function decide(send, done) {
 /** Take over what the stream tells, with what led to it. Workers follow each other within seconds, and
  * whichever answers is asked until it agrees: what it says before then is out of date. */
 async function hear(news) {
+  heard += 1;
   const waiting = told !== null;
   told = news;
   if (waiting) return;
   for (;;) {
+    const before = decided;
     const now = await read("api/threshold").catch((error) => error); // what keeps it away is said elsewhere
     const agrees = ["bundle", "value", "decision"].every((name) => now[name] === told[name]);
-    if (agrees) take(now);
+    if (agrees && before === decided) take(now);
     if (agrees || now.status === 401) break; // signed out, nobody is told either
     await new Promise((done) => setTimeout(done, AGAIN));
   }
@@ -356,22 +365,31 @@ async function hear(news) {
 
 /** What is in force now, whoever set it. */
 async function refresh() {
+  const before = heard + decided;
   try {
-    take(await read("api/threshold"));
+    const now = await read("api/threshold");
+    if (before === heard + decided) take(now);
   } catch (error) {
-    if (error.name !== "AbortError") complain(error);
+    complain(error);
   }
 }
 
 let shownChanges = "";
+let serves = data.bundle; // what the page says that serves
+
+/** Say that another version serves, whose drawing this is not. A worker that does not follow yet may
+ * have said so; then it is taken back. */
+function sayWhichServes({ bundle, name, version }) {
+  if (bundle === serves) return;
+  serves = bundle;
+  byId("replaced").replaceChildren(...(bundle === data.bundle ? [] : [
+    html("p", { class: "note" }, t("state.changed", { name, version }), " ",
+      html("button", { type: "button", click: () => location.reload() }, t("state.reload")))]));
+}
 
 function take(now) {
-  if (now.bundle !== data.bundle) {
-    // Another version: the drawing is the earlier one's.
-    byId("problem").replaceChildren(html("p", { class: "note" }, t("state.changed", { name: now.name, version: now.version }), " ",
-      html("button", { type: "button", click: () => location.reload() }, t("state.reload"))));
-    return;
-  }
+  sayWhichServes(now);
+  if (now.bundle !== data.bundle) return;
   const known = JSON.stringify([data.value, data.override]);
   const followed = looked === data.value;
   data = { ...data, value: now.value, calibrated: now.calibrated, override: now.override, shared: now.shared };

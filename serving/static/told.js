@@ -11,6 +11,7 @@ const SOON = 2000; // milliseconds between two looks while a message is under wa
 const LATER = 10_000;
 
 const known = new Map(); // what was last told, by occurrence: a card that is made anew shows it at once
+const filled = new WeakMap(); // what each place shows: of two looks the earlier may be of a card that is gone
 const opened = new Set(); // the occurrences whose list is open
 
 /** A summary that opens to a list, kept up to date for as long as it is on the page. */
@@ -25,10 +26,8 @@ async function look(place, id) {
   if (!place.isConnected) return;
   const found = document.hidden ? null : await read(`api/occurrences/${id}`).catch(() => null);
   if (found !== null) {
-    const told = { deliveries: found.deliveries, untaken: found.untaken };
-    const news = JSON.stringify(told) !== JSON.stringify(known.get(id));
-    known.set(id, told);
-    if (news || !place.hasChildNodes()) fill(place, id);
+    known.set(id, { deliveries: found.deliveries, untaken: found.untaken });
+    if (JSON.stringify(known.get(id)) !== filled.get(place)) fill(place, id);
   }
   setTimeout(() => look(place, id), underWay(id) ? SOON : LATER);
 }
@@ -40,6 +39,7 @@ function underWay(id) {
 
 function fill(place, id) {
   const told = known.get(id);
+  filled.set(place, JSON.stringify(told));
   const toggle = (event) => opened[event.currentTarget.open ? "add" : "delete"](id);
   keepFocus(place, () => place.replaceChildren(told.deliveries.length === 0 ? html("p", {}, ...summary(told)) : html("details",
     { open: opened.has(id) ? "" : null, toggle },

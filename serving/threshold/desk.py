@@ -143,9 +143,13 @@ class Desk:
         return self._decide(served, "set", value, who, why, request_id)
 
     def undo(self, served: Served, who: str, why: str, request_id: str | None) -> Served:
-        """Judge by the calibrated threshold again; without another one in force nothing is done."""
-        if served.change is None:
-            return served
+        """Judge by the calibrated threshold again; where none is kept for this bundle, whichever
+        worker took the last decision, nothing is done. Raises Conflict as `set`, and
+        HistoryUnavailable."""
+        self._catch_up()
+        newest = self.detectors.change
+        if newest is None or not newest.holds(served.bundle.hash):
+            return self.detectors.current or served
         return self._decide(served, "undone", None, who, why, request_id)
 
     async def watch(self) -> None:
@@ -166,6 +170,13 @@ class Desk:
             self._say(f"unexpected: {error!r}")
         else:
             self._problem = None
+
+    def _catch_up(self) -> None:
+        """Learn at once what workers otherwise learn within a second."""
+        if self.book.shared:
+            self._follow()
+        else:
+            self.detectors.take(self.book.newest())
 
     def _follow(self) -> None:
         newest, held = self.book.newest(), self.detectors.change

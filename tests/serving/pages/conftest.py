@@ -39,7 +39,9 @@ def browser() -> Iterator[Browser]:
     """One browser for a module: its event loop must not outlive it, other tests have their own."""
     found = program(*CHROMIUM)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        started = playwright.chromium.launch(
+            executable_path=found, args=ARGUMENTS, timeout=2 * PATIENCE
+        )
         yield started
         started.close()
 

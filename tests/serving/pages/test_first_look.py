@@ -38,8 +38,9 @@ def test_alarm_and_newest_row_are_there_before_the_library_that_draws(
     page.goto(f"{service}sources/press-1", wait_until="commit")
     expect(page.locator("#alarms .state-word")).to_have_text("Alarm")
     expect(page.locator("#cursor .cursor-share")).to_have_count(3)
+    while not held:
+        page.wait_for_timeout(50)
     expect(page.locator("#chart .main-svg")).to_have_count(0)
-    assert held
     for route in held:
         route.continue_()
     expect(page.locator("#chart .scatterlayer .js-line").first).to_be_attached()

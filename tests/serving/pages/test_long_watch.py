@@ -81,12 +81,12 @@ def _size(session: CDPSession) -> tuple[int, float]:
 
 
 def _least(page: Page, session: CDPSession) -> tuple[int, float]:
-    """The least of some looks: what is just being drawn goes again, and what leaks stays."""
+    """The least of some looks, of each: what is just being drawn goes again, and leaks stay."""
     sizes = []
     for _ in range(LOOKS):
         page.wait_for_timeout(500)
         sizes.append(_size(session))
-    return min(sizes)
+    return min(nodes for nodes, _ in sizes), min(heap for _, heap in sizes)
 
 
 def _session(page: Page) -> CDPSession:

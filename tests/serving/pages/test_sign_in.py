@@ -1,6 +1,5 @@
 """Signing in with a key, in a real browser against the real service."""
 
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from tests.bundles import press_line_bundle
+from tests.serving.pages.conftest import PATIENCE
 from tests.serving.pages.service import OpenPage, application, running
 
 
@@ -33,7 +33,8 @@ class Service:
     def _wait_for(self, status: int) -> None:
         """The service follows the file of keys within about a second."""
         ask = Request(f"{self.address}model", headers={"X-API-Key": self.key})
-        for _ in range(100):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             try:
                 with urlopen(ask) as answer:
                     found = answer.status
@@ -42,7 +43,7 @@ class Service:
                 error.close()
             if found == status:
                 return
-            threading.Event().wait(0.1)
+            time.sleep(0.1)
         raise AssertionError(f"the key is answered with {found}, not {status}")
 
 
@@ -149,6 +150,7 @@ def test_redoc_works_without_what_it_would_fetch_from_elsewhere(
     service: Service, browser: Browser
 ) -> None:
     with browser.new_context(extra_http_headers={"X-API-Key": service.key}) as context:
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
@@ -187,6 +189,7 @@ def test_a_link_on_another_site_finds_who_is_signed_in(service: Service, browser
     elsewhere = "http://elsewhere.example/"
     link = f'<a href="{service.address}docs">there</a>'
     with browser.new_context() as context:
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.goto(service.address)
         _sign_in(page, service.key)

@@ -258,7 +258,7 @@ def test_one_worker_applies_it_all_workers_follow_and_the_next_version_ends_it(
         newer = press_line_bundle(folder, seed=1)
         assert newer.detector.threshold.value != calibrated
         wait_until(lambda: everywhere(False))
-        expect(page.locator("#problem")).to_contain_text("now serves")
+        expect(page.locator("#replaced")).to_contain_text("now serves")
         page.reload()
         expect(page.locator("#changes li").first).to_contain_text("ended its threshold")
         expect(page.locator("#by-hand")).to_be_empty()

@@ -1,6 +1,5 @@
 """The names of alarms in the drawing of a source: none stands on another."""
 
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -9,7 +8,10 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.bundles import NORMAL_ROW, press_line_bundle
-from tests.serving.pages.service import OpenPage, application, running, send
+from tests.serving.pages.service import OpenPage, application, running, send_and_wait
+
+PLACES = """(names) => names.map((one) => one.getBoundingClientRect())
+    .map(({ left, right }) => [left, right])"""
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +19,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("names")
     press_line_bundle(folder / "bundle")
     with running(application(folder, folder / "bundle")) as address:
-        send(address, "press-1", NORMAL_ROW, 3)
-        time.sleep(1)  # rows are written within half a second
+        send_and_wait(address, "press-1", NORMAL_ROW, 3)
         yield address
 
 
@@ -40,7 +41,6 @@ def test_an_alarm_at_the_right_edge_does_not_cover_the_name_of_one_before_it(
     page.goto(f"{service}sources/press-1")
     names = page.locator("#chart .annotation-text", has_text="▲")
     expect(names.first).to_be_visible()
-    boxes = sorted((box["x"], box["x"] + box["width"]) for box in
-                   (one.bounding_box() for one in names.all()) if box)  # fmt: skip
+    boxes = sorted(names.evaluate_all(PLACES))  # at one moment: they move with the clock
     expect(names.first).to_contain_text("Anomaly")  # the one before is the one that stays
     assert all(end <= start for (_, end), (start, _) in pairwise(boxes))

@@ -1,0 +1,76 @@
+"""What happens while a page is being opened: after it was first read, and before its stream of
+events has begun."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
+from tests.serving.pages.service import (
+    OpenPage,
+    application,
+    running,
+    send,
+    send_and_wait,
+    wait_for_points,
+)
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[str]:
+    app = application(folder, folder / "bundle", alarm_rules=folder / "rules.yaml")
+    with running(app) as address:
+        yield address
+
+
+def wait_for_rows(page: Page, address: str, source: str, count: int) -> None:
+    """Until so many are written, which is within half a second."""
+    deadline = time.monotonic() + 60
+    asked = f"{address}api/series?source={source}&start=2020-01-01T00:00:00Z&resolution=raw"
+    while len(found := json.loads(page.request.get(asked).text())["time"]) < count:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def test_what_came_before_the_stream_began_is_shown(service: str, open_page: OpenPage) -> None:
+    send_and_wait(service, "press-1", NORMAL_ROW)
+    page = open_page(f"{service}try")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/events*", hold)
+    page.goto(f"{service}sources/press-1")
+    wait_for_points(page, 1)
+    expect(page.locator("#alarms .state-word")).to_have_text("Normal")
+    send(service, "press-1", ANOMALOUS_ROW, 3)
+    send(service, "press-1", NORMAL_ROW)
+    wait_for_rows(page, service, "press-1", 5)
+    while not held:
+        page.wait_for_timeout(50)
+    held[0].continue_()
+    wait_for_points(page, 5)
+    expect(page.locator("#alarms .state-word")).to_have_text("Alarm")
+
+
+@pytest.mark.parametrize("asked", ["series", "alarms"])
+def test_what_could_not_be_read_at_first_is_read_again(
+    service: str, open_page: OpenPage, asked: str
+) -> None:
+    send_and_wait(service, "press-2", NORMAL_ROW)
+    page = open_page(f"{service}try")
+    page.route(
+        f"**/api/{asked}*",
+        lambda route: route.fulfill(status=503, json={"detail": "away"}),
+        times=1,
+    )
+    page.goto(f"{service}sources/press-2")
+    expect(page.locator("#problem")).to_contain_text("cannot be reached")
+    expect(page.locator("#cursor")).to_contain_text("mm/s")
+    expect(page.locator("#alarms .state-word")).to_have_text("Normal")
+    expect(page.locator("#problem")).to_be_empty()
