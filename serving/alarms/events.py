@@ -128,7 +128,7 @@ async def _stream(
         for name, place, data in found:
             yield _event(name, place, data)
         if (served := detectors.current) is not None:
-            if (news := in_force(served, detectors.change)) != told:
+            if (news := in_force(served)) != told:
                 yield _event("threshold", place, news.model_dump(mode="json"))
             told = news
         quiet = 0 if found else quiet + 1

@@ -30,8 +30,14 @@ class Served:
 
     bundle: Bundle
     pointer: Pointer
-    change: Change | None = None
-    """The threshold that a person set in the place of the calibrated one."""
+    decided: Change | None = None
+    """What was last decided of the threshold, whichever bundle it is about."""
+
+    @cached_property
+    def change(self) -> Change | None:
+        """The threshold that a person set in the place of the calibrated one."""
+        decided = self.decided
+        return decided if decided is not None and decided.holds(self.bundle.hash) else None
 
     @cached_property
     def detector(self) -> Detector:
@@ -135,6 +141,11 @@ class Detectors:
         with self._lock:
             self._take(change)
 
+    def hear(self, change: Change) -> None:
+        """`take` it, unless a later decision is known already."""
+        with self._lock:
+            self._hear(change)
+
     async def watch(self) -> None:
         """Follow the pointer until cancelled."""
         while True:
@@ -163,18 +174,20 @@ class Detectors:
         self._threshold_seen = stamp(self.cache.threshold_file)
         changes = self.cache.threshold().changes
         # What this worker knows may be newer than what a slower one of the host wrote down.
-        if changes and (self.change is None or changes[0].id > self.change.id):
-            self._take(changes[0])
+        if changes:
+            self._hear(changes[0])
+
+    def _hear(self, change: Change) -> None:
+        if self.change is None or change.id > self.change.id:
+            self._take(change)
 
     def _take(self, change: Change | None) -> None:
         self.change, held = change, self.current
-        if held is not None and held.change != self._change_of(held.bundle):
-            self.current = replace(held, change=self._change_of(held.bundle))
-            value = self.current.detector.threshold.value
-            log.info("version %s is judged by the threshold %g", held.version, value)
-
-    def _change_of(self, bundle: Bundle) -> Change | None:
-        return self.change if self.change is not None and self.change.holds(bundle.hash) else None
+        if held is not None and held.decided != change:
+            self.current = now = replace(held, decided=change)  # at once, as it is told together
+            if now.change != held.change:
+                value = now.detector.threshold.value
+                log.info("version %s is judged by the threshold %g", now.version, value)
 
     def _look(self) -> None:
         self._seen, self._again = stamp(self.cache.pointer_file), math.inf
@@ -210,7 +223,7 @@ class Detectors:
             # Scoring its example also warms it up: the first run of a session is its slowest.
             folder = self.cache.bundle_folder(pointer.bundle)
             bundle = verified(folder, pointer.bundle)
-            served = Served(bundle, pointer, self._change_of(bundle))
+            served = Served(bundle, pointer, self.change)
         except KizashiError as error:
             self._fail(str(error))
             return

@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -125,6 +126,8 @@ class Desk:
         )
         self._served: Served | None = None
         self._problem: str | None = None
+        self._one = threading.Lock()
+        """Who looks and who decides each ask for the newest first and act on it then."""
 
     def began_with(self, served: Served | None) -> None:
         """Know what this worker served before it had the time to `look`."""
@@ -140,13 +143,18 @@ class Desk:
     ) -> Served:
         """Judge by `value` from now on; what is served with it. Raises Conflict where somebody else
         decided at the same moment, and HistoryUnavailable."""
-        return self._decide(served, "set", value, who, why, request_id)
+        with self._one:
+            self._follow()
+            return self._decide(served, "set", value, who, why, request_id)
 
     def undo(self, served: Served, who: str, why: str, request_id: str | None) -> Served:
-        """Judge by the calibrated threshold again; without another one in force nothing is done."""
-        if served.change is None:
-            return served
-        return self._decide(served, "undone", None, who, why, request_id)
+        """Judge by the calibrated threshold again; without another one in force nothing is done.
+        Raises as `set` does."""
+        with self._one:
+            newest = self._follow()  # another worker may have set it a moment ago
+            if newest is None or not newest.holds(served.bundle.hash):
+                return self._current()
+            return self._decide(served, "undone", None, who, why, request_id)
 
     async def watch(self) -> None:
         """`look` again and again, until cancelled."""
@@ -157,9 +165,9 @@ class Desk:
     def look(self) -> None:
         """Learn what was decided elsewhere, and end what the version before was judged by."""
         try:
-            if self.book.shared:
+            with self._one:
                 self._follow()
-            self._end_with_its_version()
+                self._end_with_its_version()
         except HistoryUnavailable as error:
             self._say(str(error))
         except Exception as error:  # tomorrow's decision must not be lost to what nobody foresaw
@@ -167,15 +175,23 @@ class Desk:
         else:
             self._problem = None
 
-    def _follow(self) -> None:
-        newest, held = self.book.newest(), self.detectors.change
+    def _follow(self) -> Change | None:
+        """Judge by what was decided last, here or elsewhere; and what that was."""
+        held, newest = self.detectors.change, self.book.newest()  # in this order: it is no older
+        if not self.book.shared:
+            if newest is not None:
+                self.detectors.hear(newest)
+            return newest
         if newest is None and held is not None and held.event == "set":
             # The database is a new one. What is in force stays in force, and is known there too.
             newest = self.book.add(held, None, None)
-        if newest != held:
+        if newest is not None and (held is None or newest.id > held.id):
+            self.detectors.hear(newest)
+        elif newest != held:  # of another database
             self.detectors.take(newest)
         if newest != held or not self.detectors.cache.threshold_file.exists():
-            self._copy(newest)
+            self._copy(self.detectors.change)
+        return newest
 
     def _copy(self, newest: Change | None) -> None:
         """Leave it where workers of this host start from, also that there is none."""
@@ -218,14 +234,17 @@ class Desk:
         told = f"threshold {value:g} set" if value is not None else "calibrated threshold again"
         log.info("%s by %s for version %s: %s", told, who, served.version, why)
         self._apply(kept)
+        return self._current()
+
+    def _current(self) -> Served:
         current = self.detectors.current
         assert current is not None
         return current
 
     def _apply(self, change: Change) -> None:
-        self.detectors.take(change)
+        self.detectors.hear(change)
         if self.book.shared:
-            self._copy(change)
+            self._copy(self.detectors.change)
 
     def _say(self, problem: str) -> None:
         if problem != self._problem:
