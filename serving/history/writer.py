@@ -37,6 +37,9 @@ ENOUGH = 1000
 """Normal rows for which the writer does not wait any longer: by then they share a commit's cost
 well enough, and more of them would only take memory."""
 RETRY_SECONDS = 1.0
+ROW_BELIEVED_SECONDS = 60.0
+"""A full disk takes a transaction that writes nothing: that one works is no news for so long after
+a row did not get through."""
 CLOSE_SECONDS = 8.0
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ class Writer:
         """How old the oldest row of the last group was when it was committed, in seconds."""
         self._queue: deque[Record] = deque()
         self._batch_rows = 0
+        self._failed_at = -math.inf
         self._wake = threading.Event()
         self._closed = False
         self._writing = False
@@ -117,7 +121,8 @@ class Writer:
 
     def can_write(self) -> None:
         """Forget it again; where records wait, they find out themselves."""
-        if self.problem is not None and not self._queue:
+        doubtful = time.monotonic() < self._failed_at + ROW_BELIEVED_SECONDS
+        if self.problem is not None and not (self._queue or doubtful):
             log.info("history: can be written again")
             self.problem = None
 
@@ -230,6 +235,7 @@ class Writer:
 
     def _failed(self, group: list[Record], error: HistoryUnavailable) -> None:
         self.failures += 1
+        self._failed_at = time.monotonic()
         self.cannot_write(error)
         self._settle(group, error)
 
