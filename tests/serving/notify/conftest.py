@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -26,6 +27,7 @@ from serving.alarms.desk import Payload
 from serving.history.database import Database, database_url
 from serving.history.tables import outbox
 from serving.notify.channels import Channel, read_channels
+from tests.ports import kept_port
 from tests.system import program
 
 NOW = 1_800_000_000_000_000
@@ -150,10 +152,10 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
 class Mailbox:
     """What a real SMTP server has taken; while it `hangs` it takes connections and says nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
         self.mails: list[Any] = []
         self.hangs = False
-        self.port = free_port()
+        self.port = port
 
     async def handle_EHLO(
         self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
@@ -170,20 +172,21 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    found = Mailbox()
-    controller = Controller(found, hostname="127.0.0.1", port=found.port)
-    controller.start()
-    yield found
-    found.hangs = False
-    controller.stop()
+    with kept_port() as port:
+        found = Mailbox(port)
+        controller = Controller(found, hostname="127.0.0.1", port=port, ready_timeout=60)
+        controller.start()
+        yield found
+        found.hangs = False
+        controller.stop()
 
 
 class Broker:
     """A real MQTT broker, which keeps nothing when it is started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self._program = program("mosquitto", "/usr/sbin/mosquitto")
-        self.port = free_port()
+        self.port = port
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n"
@@ -210,9 +213,10 @@ class Broker:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    made = Broker(tmp_path)
-    yield made
-    made.stop()
+    with kept_port() as port:
+        made = Broker(tmp_path, port)
+        yield made
+        made.stop()
 
 
 @dataclass(frozen=True)
@@ -229,8 +233,10 @@ class LineListener:
     port: int
     heard: list[Heard] = field(default_factory=list)
     subscribed: int = 0
+    _marks: int = 0
 
     def __post_init__(self) -> None:
+        self._own = f"own/{uuid.uuid4().hex}"
         self._client = client = Client(CallbackAPIVersion.VERSION2)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -239,6 +245,12 @@ class LineListener:
         client.connect("127.0.0.1", self.port)
         client.loop_start()
         until(lambda: self.subscribed)
+
+    def hear_all(self) -> None:
+        """Wait for all that the broker has for this listener now, which comes in order."""
+        marks = self._marks
+        self._client.publish(self._own, qos=1)
+        until(lambda: self._marks > marks)
 
     def statuses(self) -> list[str]:
         return [one.text for one in self.heard if one.topic == "plant/status"]
@@ -252,13 +264,16 @@ class LineListener:
         self._client.loop_stop()
 
     def _on_connect(self, client: Client, *_: Any) -> None:
-        client.subscribe("plant/#", qos=1)
+        client.subscribe([("plant/#", 1), (self._own, 1)])
 
     def _on_subscribe(self, *_: Any) -> None:
         self.subscribed += 1
 
     def _on_message(self, _client: Client, _data: Any, got: MQTTMessage) -> None:
-        self.heard.append(Heard(got.topic, got.payload.decode(), got.retain))
+        if got.topic == self._own:
+            self._marks += 1
+        else:
+            self.heard.append(Heard(got.topic, got.payload.decode(), got.retain))
 
 
 @pytest.fixture
