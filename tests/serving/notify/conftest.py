@@ -89,11 +89,11 @@ def put(database: Database, *steps: Payload, created: int = NOW) -> None:
 
 @dataclass
 class Receiver:
-    """An HTTP server that notes what it gets; `status` is what it answers, `hangs` keeps it from
-    answering."""
+    """An HTTP server that notes what it gets; `status` is what it answers, once `answers` is set:
+    it is at first."""
 
     status: int = 204
-    hangs: float = 0.0
+    answers: threading.Event = field(default_factory=threading.Event)
     port: int = 0
     asked: int = 0
     """Requests that came, also those that were not answered yet."""
@@ -106,12 +106,13 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     found = Receiver()
+    found.answers.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.asked += 1
-            time.sleep(found.hangs)
+            found.answers.wait()
             headers = {name.lower(): value for name, value in self.headers.items()}
             found.heard.append((headers, body))
             self.send_response(found.status)
@@ -127,6 +128,7 @@ def receiver() -> Iterator[Receiver]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield found
+    found.answers.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -297,7 +299,7 @@ def listens(port: int) -> bool:
     return True
 
 
-def until(true: Any, seconds: float = 60.0) -> None:
+def until(true: Any, seconds: float = 180.0) -> None:
     """Wait until `true()`, and fail if it does not come true."""
     deadline = time.monotonic() + seconds
     while not true():
