@@ -148,7 +148,7 @@ def _answers(service: Running, ready: int) -> bool:
     return status == 200 and len(SERVES.findall(service.log)) >= ready
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(happened: Callable[[], bool], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"

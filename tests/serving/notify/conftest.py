@@ -89,8 +89,8 @@ def put(database: Database, *steps: Payload, created: int = NOW) -> None:
 
 @dataclass
 class Receiver:
-    """An HTTP server that notes what it gets; `status` is what it answers, once `answers` is set:
-    it is at first."""
+    """An HTTP server that notes what it gets; `status` is what it answers, once it `answers`, as
+    it does at first."""
 
     status: int = 204
     answers: threading.Event = field(default_factory=threading.Event)
