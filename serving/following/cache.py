@@ -242,10 +242,16 @@ class Cache:
                 for name in bundle_files(folder):
                     shutil.copyfile(folder / name, copy / name)
                 verified(copy, bundle)
-                shutil.rmtree(place, ignore_errors=True)
-                with suppress(OSError):  # another process was faster
-                    copy.rename(place)
+                self._place(copy, bundle)
         os.utime(place)
+
+    def _place(self, copy: Path, bundle: str) -> None:
+        """Put the copy in the bundle's place, unless another process did so meanwhile: somebody may
+        read it already."""
+        place = self.bundle_folder(bundle)
+        if not _moved(copy, place) and not self.holds(bundle):
+            _moved(place, copy.with_name("damaged"))
+            _moved(copy, place)
 
     def holds(self, bundle: str) -> bool:
         """Whether the bundle with this hash is cached, unaltered."""
@@ -293,6 +299,15 @@ def stamp(file: Path) -> Stamp | None:
     except OSError:
         return None
     return Stamp(found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _moved(folder: Path, place: Path) -> bool:
+    """Move a folder; False where another one is in its place, or it is gone."""
+    try:
+        folder.rename(place)
+    except OSError:
+        return False
+    return True
 
 
 def _modified_ns(folder: Path) -> int:
