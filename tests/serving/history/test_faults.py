@@ -29,6 +29,7 @@ from serving.history.tables import (
 )
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.databases import postgres_or_skip
+from tests.linux import open_files
 from tests.serving.history.conftest import count
 from tests.serving.services import Running, running, wait_until
 
@@ -254,6 +255,9 @@ def test_the_workers_of_a_service_share_a_file(
 ) -> None:
     address = f"sqlite:///{tmp_path}/history.db"
     with service(address, workers=2) as running:
+        # The second to start may answer before it has opened the file.
+        file = str(tmp_path / "history.db")
+        wait_until(lambda: all(file in open_files(pid) for pid in running.workers()))
         threads = [
             threading.Thread(target=lambda: [anomaly(running) for _ in range(15)]) for _ in range(4)
         ]
