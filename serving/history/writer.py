@@ -126,7 +126,7 @@ class Writer:
             log.info("history: can be written again")
             self.problem = None
 
-    def wait_until_written(self, seconds: float = 10.0) -> bool:
+    def wait_until_written(self, seconds: float = 60.0) -> bool:
         """Wait for all that waits now to be committed; False when it is not by then."""
         until = time.monotonic() + seconds
         self._wake.set()
