@@ -170,3 +170,20 @@ def test_an_event_loop_does_not_wait_for_room(
     assert writer.dropped > 0
     writer.close()
     assert writer.written + writer.dropped == 12 * 50_000
+
+
+@pytest.mark.parametrize("waiting", [0, writing.MOST_WAITING])
+def test_a_batch_that_is_dropped_leaves_its_room_to_others(
+    writer: Writer, served: Served, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    """Because no database takes it, or because too much waits by the time that it failed."""
+
+    def fail(records: Sequence[Record]) -> None:
+        monkeypatch.setattr(writing, "MOST_WAITING", 0)
+        raise HistoryUnavailable("the disk is full") if waiting else ValueError("its values")
+
+    monkeypatch.setattr(writer.open_store(), "write", fail)
+    writer.put(batch(served, 1000))
+    wait_until(lambda: writer.dropped == 1000)
+    assert writer._batch_rows == 0
+    writer.close()
