@@ -5,6 +5,7 @@ import logging
 import math
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from serving.threshold.change import Change, Chosen
 LOOK_SECONDS = 0.5
 RETRY_SECONDS = 5.0
 """What cannot be loaded is tried again after this time: a disk may have been full for a moment."""
+MOST_REPLACED = 100
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 log = logging.getLogger(__name__)
@@ -106,6 +108,9 @@ class Detectors:
         """How often what the pointer named could not be loaded, each problem once."""
         self.change: Change | None = None
         """What was last decided of the threshold, whichever bundle it is about."""
+        self.replaced: deque[tuple[Served, str]] = deque(maxlen=MOST_REPLACED)
+        """What was left for another bundle and the version that took its place, oldest first, until
+        what was decided of it has been ended."""
         self._seen: Stamp | None = None
         self._threshold_seen: Stamp | None = None
         self._again = -math.inf
@@ -227,7 +232,9 @@ class Detectors:
         except KizashiError as error:
             self._fail(str(error))
             return
-        self.swapped += held is not None
+        if held is not None:
+            self.swapped += 1
+            self.replaced.append((held, served.version))
         self.current, self.problem = served, None
         log.info("serving %s version %s, bundle %.12s", served.name, served.version, pointer.bundle)
 

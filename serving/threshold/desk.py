@@ -124,14 +124,9 @@ class Desk:
         self.book: InFile | InHistory = (
             InFile(detectors.cache) if database is None else InHistory(database, followed)
         )
-        self._served: Served | None = None
         self._problem: str | None = None
         self._one = threading.Lock()
         """Who looks and who decides each ask for the newest first and act on it then."""
-
-    def began_with(self, served: Served | None) -> None:
-        """Know what this worker served before it had the time to `look`."""
-        self._served = served
 
     @property
     def shared(self) -> bool:
@@ -145,6 +140,7 @@ class Desk:
         decided at the same moment, and HistoryUnavailable."""
         with self._one:
             self._follow()
+            self._end_with_its_version()  # and not, later, what is decided now
             return self._decide(served, "set", value, who, why, request_id)
 
     def undo(self, served: Served, who: str, why: str, request_id: str | None) -> Served:
@@ -205,10 +201,9 @@ class Desk:
     def _end_with_its_version(self) -> None:
         """A threshold is one bundle's: that of the version that was left does not come back with
         it, should it ever serve again."""
-        before, served = self._served, self.detectors.current
-        if before is not None and served is not None and before.bundle.hash != served.bundle.hash:
-            self._end(before, served.version)
-        self._served = served  # only now: what could not be written down is tried again
+        while self.detectors.replaced:
+            self._end(*self.detectors.replaced[0])
+            self.detectors.replaced.popleft()  # not before it is written down
 
     def _end(self, before: Served, version: str) -> None:
         newest = self.book.newest()
