@@ -35,12 +35,10 @@ def _program(name: str) -> str:
 class Postgres:
     """A server that can be stopped, frozen and started again; raises NotInstalled."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
         self._pg_ctl = _program("pg_ctl")
+        self._port = port
         # PostgreSQL refuses to run as root.
         self._as = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         folder.mkdir()
@@ -115,9 +113,15 @@ class Postgres:
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """A server that runs, in a folder of its own, and is gone afterwards; raises NotInstalled."""
-    with tempfile.TemporaryDirectory(prefix="kz", ignore_cleanup_errors=True) as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="kz", ignore_cleanup_errors=True) as name,
+        socket.socket() as place,
+    ):
         Path(name).chmod(0o755)  # the server runs as another user
-        server = Postgres(Path(name) / "server")
+        # Bound like this the port is the server's alone, also while that is stopped.
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", 0))
+        server = Postgres(Path(name) / "server", place.getsockname()[1])
         server.start()
         try:
             yield server

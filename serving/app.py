@@ -210,7 +210,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
 
 async def _afterwards(app: FastAPI, companions: Sequence[Companion]) -> None:
     """What can wait until the service is ready."""
-    first = app.state.detectors.current
     await asyncio.sleep(AFTER_SECONDS)
     for companion in companions:
         await asyncio.to_thread(companion.ensure)
@@ -225,7 +224,6 @@ async def _afterwards(app: FastAPI, companions: Sequence[Companion]) -> None:
 
         events.end_with_the_process()
     desk: Desk = app.state.threshold
-    desk.began_with(first)
     await asyncio.to_thread(desk.look)
     await desk.watch()
 

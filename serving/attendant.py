@@ -63,7 +63,7 @@ class Attendant:
         self.lease = Lease(database, LEASE, LEASE_SECONDS, host(settings.cache))
         self._channels, self._dry_run = channels, settings.notify_dry_run
         self._folder = settings.cache
-        self._led = False
+        self._led = self._shown = False
         self._unwritable = False
         self._known: dict[str, Values] = {}
         self._dispatcher = Dispatcher(database, rules, channels, manners(settings))
@@ -81,15 +81,16 @@ class Attendant:
         """Take the lease, or hold it for longer; it ends by itself where the database is away."""
         try:
             leads = self.lease.take(round(time.time() * MICROSECONDS))
-            if leads and not self._led:
+            if leads and not self._shown:
                 with self.database.write() as connection:
                     publish(connection, self._channels, self._dry_run)
+                self._shown = True
         except HistoryUnavailable as error:
             log.warning("notifications wait: %s", error)
             leads = self.lease.held
         if leads != self._led:
             log.info("notifications are sent from %s", "here" if leads else "elsewhere")
-        self._led = leads
+        self._led, self._shown = leads, self._shown and leads
 
     def tell(self) -> None:
         """Leave for /metrics what there is to say."""

@@ -44,13 +44,16 @@ MOST_STEPS = 1000
 """Who has missed more is told to load its page's data anew."""
 RETRY = b"retry: 2000\n\n"
 _ending = threading.Event()
+_told_of_it = threading.Event()
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def end_with_the_process() -> None:
-    """Let streams end at the signal that ends the process, which would wait for them in vain."""
-    if threading.current_thread() is not threading.main_thread():
+    """Let streams end at the signal that ends the process, which would wait for them in vain: from
+    the start on, and at the latest from the first stream on."""
+    if _told_of_it.is_set() or threading.current_thread() is not threading.main_thread():
         return  # as in tests; signals are the main thread's
+    _told_of_it.set()
     for number in (signal.SIGTERM, signal.SIGINT):
         before = signal.getsignal(number)
 
@@ -102,6 +105,7 @@ async def events(
     sensors' values of the `source` asked for. `threshold`: what is in force, first and whenever it
     or a decision about it is new. `reset`: too much was missed to be told again, or it was of
     another database. The stream ends within seconds of its key."""
+    end_with_the_process()
     place = place_of(last_event_id) or place_of(last)
     newest = await asyncio.to_thread(_newest, history.database)
     stream = _stream(request, history.database, source, place, newest)
@@ -128,7 +132,7 @@ async def _stream(
         for name, place, data in found:
             yield _event(name, place, data)
         if (served := detectors.current) is not None:
-            if (news := in_force(served, detectors.change)) != told:
+            if (news := in_force(served)) != told:
                 yield _event("threshold", place, news.model_dump(mode="json"))
             told = news
         quiet = 0 if found else quiet + 1

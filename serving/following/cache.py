@@ -97,10 +97,12 @@ class Pointers(msgspec.Struct, frozen=True):
 
 
 class Stamp(NamedTuple):
-    """Tells one content of a file from another without reading it."""
+    """Tells one content of a file from another without reading it. A file that is changed in place
+    twice within a tick of the system's clock differs by its size, if by anything."""
 
     inode: int
     modified_ns: int
+    size: int
 
 
 T = TypeVar("T", Pointer, Pointers, Status, Versions, Changes)
@@ -240,10 +242,16 @@ class Cache:
                 for name in bundle_files(folder):
                     shutil.copyfile(folder / name, copy / name)
                 verified(copy, bundle)
-                shutil.rmtree(place, ignore_errors=True)
-                with suppress(OSError):  # another process was faster
-                    copy.rename(place)
+                self._place(copy, bundle)
         os.utime(place)
+
+    def _place(self, copy: Path, bundle: str) -> None:
+        """Put the copy in the bundle's place, unless another process did so meanwhile: somebody may
+        read it already."""
+        place = self.bundle_folder(bundle)
+        if not _moved(copy, place) and not self.holds(bundle):
+            _moved(place, copy.with_name("damaged"))
+            _moved(copy, place)
 
     def holds(self, bundle: str) -> bool:
         """Whether the bundle with this hash is cached, unaltered."""
@@ -290,7 +298,16 @@ def stamp(file: Path) -> Stamp | None:
         found = file.stat()
     except OSError:
         return None
-    return Stamp(found.st_ino, found.st_mtime_ns)
+    return Stamp(found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _moved(folder: Path, place: Path) -> bool:
+    """Move a folder; False where another one is in its place, or it is gone."""
+    try:
+        folder.rename(place)
+    except OSError:
+        return False
+    return True
 
 
 def _modified_ns(folder: Path) -> int:

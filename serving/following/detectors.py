@@ -5,6 +5,7 @@ import logging
 import math
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from serving.threshold.change import Change, Chosen
 LOOK_SECONDS = 0.5
 RETRY_SECONDS = 5.0
 """What cannot be loaded is tried again after this time: a disk may have been full for a moment."""
+MOST_REPLACED = 100
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,14 @@ class Served:
 
     bundle: Bundle
     pointer: Pointer
-    change: Change | None = None
-    """The threshold that a person set in the place of the calibrated one."""
+    decided: Change | None = None
+    """What was last decided of the threshold, whichever bundle it is about."""
+
+    @cached_property
+    def change(self) -> Change | None:
+        """The threshold that a person set in the place of the calibrated one."""
+        decided = self.decided
+        return decided if decided is not None and decided.holds(self.bundle.hash) else None
 
     @cached_property
     def detector(self) -> Detector:
@@ -100,6 +108,9 @@ class Detectors:
         """How often what the pointer named could not be loaded, each problem once."""
         self.change: Change | None = None
         """What was last decided of the threshold, whichever bundle it is about."""
+        self.replaced: deque[tuple[Served, str]] = deque(maxlen=MOST_REPLACED)
+        """What was left for another bundle and the version that took its place, oldest first, until
+        what was decided of it has been ended."""
         self._seen: Stamp | None = None
         self._threshold_seen: Stamp | None = None
         self._again = -math.inf
@@ -135,6 +146,11 @@ class Detectors:
         with self._lock:
             self._take(change)
 
+    def hear(self, change: Change) -> None:
+        """`take` it, unless a later decision is known already."""
+        with self._lock:
+            self._hear(change)
+
     async def watch(self) -> None:
         """Follow the pointer until cancelled."""
         while True:
@@ -163,18 +179,20 @@ class Detectors:
         self._threshold_seen = stamp(self.cache.threshold_file)
         changes = self.cache.threshold().changes
         # What this worker knows may be newer than what a slower one of the host wrote down.
-        if changes and (self.change is None or changes[0].id > self.change.id):
-            self._take(changes[0])
+        if changes:
+            self._hear(changes[0])
+
+    def _hear(self, change: Change) -> None:
+        if self.change is None or change.id > self.change.id:
+            self._take(change)
 
     def _take(self, change: Change | None) -> None:
         self.change, held = change, self.current
-        if held is not None and held.change != self._change_of(held.bundle):
-            self.current = replace(held, change=self._change_of(held.bundle))
-            value = self.current.detector.threshold.value
-            log.info("version %s is judged by the threshold %g", held.version, value)
-
-    def _change_of(self, bundle: Bundle) -> Change | None:
-        return self.change if self.change is not None and self.change.holds(bundle.hash) else None
+        if held is not None and held.decided != change:
+            self.current = now = replace(held, decided=change)  # at once, as it is told together
+            if now.change != held.change:
+                value = now.detector.threshold.value
+                log.info("version %s is judged by the threshold %g", now.version, value)
 
     def _look(self) -> None:
         self._seen, self._again = stamp(self.cache.pointer_file), math.inf
@@ -210,11 +228,13 @@ class Detectors:
             # Scoring its example also warms it up: the first run of a session is its slowest.
             folder = self.cache.bundle_folder(pointer.bundle)
             bundle = verified(folder, pointer.bundle)
-            served = Served(bundle, pointer, self._change_of(bundle))
+            served = Served(bundle, pointer, self.change)
         except KizashiError as error:
             self._fail(str(error))
             return
-        self.swapped += held is not None
+        if held is not None:
+            self.swapped += 1
+            self.replaced.append((held, served.version))
         self.current, self.problem = served, None
         log.info("serving %s version %s, bundle %.12s", served.name, served.version, pointer.bundle)
 

@@ -96,6 +96,8 @@ class History:
                     Store(database, self.rules, settings.record),
                     Upkeep(database, self.rules, retention),
                 )
+                if self._closed.is_set():  # by now nobody else would close it
+                    database.dispose()
             return self._behind
 
     def count_in(self, counts: Counts) -> None:
@@ -123,8 +125,9 @@ class History:
         if self._thread is not None:
             self._thread.join(UPKEEP_SECONDS)
         self.writer.close()
-        if self._behind is not None:
-            self.database.dispose()
+        with self._lock:  # a thread that opens it has done so, or will find that this has ended
+            if self._behind is not None:
+                self._behind[0].database.dispose()
 
     def _can_write(self) -> bool:
         """Find out whether rows can be written, and say so."""

@@ -37,6 +37,9 @@ ENOUGH = 1000
 """Normal rows for which the writer does not wait any longer: by then they share a commit's cost
 well enough, and more of them would only take memory."""
 RETRY_SECONDS = 1.0
+ROW_BELIEVED_SECONDS = 60.0
+"""A full disk takes a transaction that writes nothing: that one works is no news for so long after
+a row did not get through."""
 CLOSE_SECONDS = 8.0
 
 log = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ class Writer:
         """How old the oldest row of the last group was when it was committed, in seconds."""
         self._queue: deque[Record] = deque()
         self._batch_rows = 0
+        self._failed_at = -math.inf
         self._wake = threading.Event()
         self._closed = False
         self._writing = False
@@ -117,11 +121,12 @@ class Writer:
 
     def can_write(self) -> None:
         """Forget it again; where records wait, they find out themselves."""
-        if self.problem is not None and not self._queue:
+        doubtful = time.monotonic() < self._failed_at + ROW_BELIEVED_SECONDS
+        if self.problem is not None and not (self._queue or doubtful):
             log.info("history: can be written again")
             self.problem = None
 
-    def wait_until_written(self, seconds: float = 10.0) -> bool:
+    def wait_until_written(self, seconds: float = 60.0) -> bool:
         """Wait for all that waits now to be committed; False when it is not by then."""
         until = time.monotonic() + seconds
         self._wake.set()
@@ -182,10 +187,10 @@ class Writer:
         """After a failure: normal rows go back to where they stood; whether to go on at once."""
         normal = [record for record in group if record.kept is None]
         room = max(0, MOST_WAITING - len(self._queue))
-        self.dropped += _rows(normal[room:])
+        self._drop(normal[room:])
         self._queue.extendleft(reversed(normal[:room]))
         if self._closed:
-            self.dropped += _rows(self._queue)
+            self._drop([*self._queue])  # at once, as others may still put
             self._queue.clear()
             return False
         # Anomalies that come meanwhile are tried at once: each asks whether it works again.
@@ -205,7 +210,7 @@ class Writer:
             if len(group) > 1:
                 return self._one_by_one(group)
             self._settle(group, HistoryUnavailable("the log has the reason"))
-            self.dropped += _rows(group)
+            self._drop(group)
             return True
         if self.problem is not None:
             log.info("history: written again")
@@ -219,7 +224,7 @@ class Writer:
         """One record that no database takes must not keep the others out."""
         if len(group) == 1:
             log.error("history: a record that cannot be written: %s", group[0].origin)
-            self.dropped += _rows(group)
+            self._drop(group)
             self._settle(group, HistoryUnavailable("the database does not take it"))
             return True
         half = len(group) // 2
@@ -230,15 +235,14 @@ class Writer:
 
     def _failed(self, group: list[Record], error: HistoryUnavailable) -> None:
         self.failures += 1
+        self._failed_at = time.monotonic()
         self.cannot_write(error)
         self._settle(group, error)
 
     def _settle(self, group: list[Record], error: HistoryUnavailable | None) -> None:
         for record in group:
-            if isinstance(record, Batch) and (error is None or record.kept is not None):
-                with self._freed:
-                    self._batch_rows -= len(record.score_N)
-                    self._freed.notify_all()
+            if error is None or record.kept is not None:
+                self._free(record)
             if record.kept is None or record.kept.done():
                 continue
             if not record.kept.set_running_or_notify_cancel():
@@ -247,6 +251,19 @@ class Writer:
                 record.kept.set_result(None)
             else:
                 record.kept.set_exception(error)
+
+    def _drop(self, records: Iterable[Record]) -> None:
+        """Let go of them; who waits for one that must be kept is told elsewhere."""
+        for record in records:
+            if record.kept is None:
+                self._free(record)
+            self.dropped += _rows([record])
+
+    def _free(self, record: Record) -> None:
+        if isinstance(record, Batch):
+            with self._freed:
+                self._batch_rows -= len(record.score_N)
+                self._freed.notify_all()
 
 
 def _on_event_loop() -> bool:

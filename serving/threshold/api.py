@@ -278,7 +278,7 @@ def _same(served: Served, bundle: str) -> None:
 def _now(request: Request, served: Served) -> ThresholdNow:
     desk: Desk = request.app.state.threshold
     return ThresholdNow(
-        **in_force(served, desk.detectors.change).model_dump(),
+        **in_force(served).model_dump(),
         shared=desk.shared,
         changes=[_view(one) for one in _changes(desk)],
     )

@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -123,12 +124,9 @@ class Desk:
         self.book: InFile | InHistory = (
             InFile(detectors.cache) if database is None else InHistory(database, followed)
         )
-        self._served: Served | None = None
         self._problem: str | None = None
-
-    def began_with(self, served: Served | None) -> None:
-        """Know what this worker served before it had the time to `look`."""
-        self._served = served
+        self._one = threading.Lock()
+        """Who looks and who decides each ask for the newest first and act on it then."""
 
     @property
     def shared(self) -> bool:
@@ -140,17 +138,19 @@ class Desk:
     ) -> Served:
         """Judge by `value` from now on; what is served with it. Raises Conflict where somebody else
         decided at the same moment, and HistoryUnavailable."""
-        return self._decide(served, "set", value, who, why, request_id)
+        with self._one:
+            self._follow()
+            self._end_with_its_version()  # and not, later, what is decided now
+            return self._decide(served, "set", value, who, why, request_id)
 
     def undo(self, served: Served, who: str, why: str, request_id: str | None) -> Served:
-        """Judge by the calibrated threshold again; where none is kept for this bundle, whichever
-        worker took the last decision, nothing is done. Raises Conflict as `set`, and
-        HistoryUnavailable."""
-        self._catch_up()
-        newest = self.detectors.change
-        if newest is None or not newest.holds(served.bundle.hash):
-            return self.detectors.current or served
-        return self._decide(served, "undone", None, who, why, request_id)
+        """Judge by the calibrated threshold again; without another one in force nothing is done.
+        Raises as `set` does."""
+        with self._one:
+            newest = self._follow()  # another worker may have set it a moment ago
+            if newest is None or not newest.holds(served.bundle.hash):
+                return self._current()
+            return self._decide(served, "undone", None, who, why, request_id)
 
     async def watch(self) -> None:
         """`look` again and again, until cancelled."""
@@ -161,9 +161,9 @@ class Desk:
     def look(self) -> None:
         """Learn what was decided elsewhere, and end what the version before was judged by."""
         try:
-            if self.book.shared:
+            with self._one:
                 self._follow()
-            self._end_with_its_version()
+                self._end_with_its_version()
         except HistoryUnavailable as error:
             self._say(str(error))
         except Exception as error:  # tomorrow's decision must not be lost to what nobody foresaw
@@ -171,22 +171,23 @@ class Desk:
         else:
             self._problem = None
 
-    def _catch_up(self) -> None:
-        """Learn at once what workers otherwise learn within a second."""
-        if self.book.shared:
-            self._follow()
-        else:
-            self.detectors.take(self.book.newest())
-
-    def _follow(self) -> None:
-        newest, held = self.book.newest(), self.detectors.change
+    def _follow(self) -> Change | None:
+        """Judge by what was decided last, here or elsewhere; and what that was."""
+        held, newest = self.detectors.change, self.book.newest()  # in this order: it is no older
+        if not self.book.shared:
+            if newest is not None:
+                self.detectors.hear(newest)
+            return newest
         if newest is None and held is not None and held.event == "set":
             # The database is a new one. What is in force stays in force, and is known there too.
             newest = self.book.add(held, None, None)
-        if newest != held:
+        if newest is not None and (held is None or newest.id > held.id):
+            self.detectors.hear(newest)
+        elif newest != held:  # of another database
             self.detectors.take(newest)
         if newest != held or not self.detectors.cache.threshold_file.exists():
-            self._copy(newest)
+            self._copy(self.detectors.change)
+        return newest
 
     def _copy(self, newest: Change | None) -> None:
         """Leave it where workers of this host start from, also that there is none."""
@@ -200,10 +201,9 @@ class Desk:
     def _end_with_its_version(self) -> None:
         """A threshold is one bundle's: that of the version that was left does not come back with
         it, should it ever serve again."""
-        before, served = self._served, self.detectors.current
-        if before is not None and served is not None and before.bundle.hash != served.bundle.hash:
-            self._end(before, served.version)
-        self._served = served  # only now: what could not be written down is tried again
+        while self.detectors.replaced:
+            self._end(*self.detectors.replaced[0])
+            self.detectors.replaced.popleft()  # not before it is written down
 
     def _end(self, before: Served, version: str) -> None:
         newest = self.book.newest()
@@ -229,14 +229,17 @@ class Desk:
         told = f"threshold {value:g} set" if value is not None else "calibrated threshold again"
         log.info("%s by %s for version %s: %s", told, who, served.version, why)
         self._apply(kept)
+        return self._current()
+
+    def _current(self) -> Served:
         current = self.detectors.current
         assert current is not None
         return current
 
     def _apply(self, change: Change) -> None:
-        self.detectors.take(change)
+        self.detectors.hear(change)
         if self.book.shared:
-            self._copy(change)
+            self._copy(self.detectors.change)
 
     def _say(self, problem: str) -> None:
         if problem != self._problem:

@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.following.detectors import Served
-from serving.threshold.change import Change
 from serving.verdicts.openapi import Override
 
 
@@ -27,8 +26,8 @@ class InForce(BaseModel):
     ]
 
 
-def in_force(served: Served, newest: Change | None) -> InForce:
-    """Of this detector; `newest` is what was last decided, whichever bundle it is about."""
+def in_force(served: Served) -> InForce:
+    """Of this detector."""
     return InForce(
         name=served.name,
         version=served.version,
@@ -36,5 +35,5 @@ def in_force(served: Served, newest: Change | None) -> InForce:
         value=served.detector.threshold.value,
         calibrated=served.calibrated,
         override=Override.of(served.change),
-        decision=None if newest is None else newest.id,
+        decision=None if served.decided is None else served.decided.id,
     )

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -28,8 +28,10 @@ from serving.http.connections import COUNTS, Connection
 from serving.settings import variable
 from serving.verdicts.fast_road import ROAD
 from tests.linux import children, command_line
+from tests.ports import kept_port
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
+"""For slow machines: usually it takes a few."""
 SERVES = re.compile(r"serving \S+ version ")
 """What each worker logs once it is ready."""
 DATE = b"Sat, 31 Jan 2026 08:00:00 GMT"
@@ -101,12 +103,15 @@ def running(
 ) -> Iterator[Running]:
     """A service over `bundle` that is ready with all its workers, or at least answers, on this or
     any free port; its cache and log lie in `folder`."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-        port = probe.getsockname()[1]
+    with kept_port(port) as port:
+        yield from _running(bundle, folder, ready, port, settings)
+
+
+def _running(
+    bundle: Path, folder: Path, ready: bool, port: int, settings: Mapping[str, object]
+) -> Iterator[Running]:
     values = {"port": port, "model_uri": bundle, "cache": folder / "cache", "log_format": "json"}
-    environment = {variable(name): str(one) for name, one in (values | settings).items()}
+    environment = {variable(name): str(one) for name, one in {**values, **settings}.items()}
     path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     log_file = folder / "log"
     with log_file.open("wb") as log:
@@ -143,7 +148,7 @@ def _answers(service: Running, ready: int) -> bool:
     return status == 200 and len(SERVES.findall(service.log)) >= ready
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(happened: Callable[[], bool], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"

@@ -5,7 +5,8 @@ import pytest
 
 from kizashi.errors import BundleError, ConfigurationError
 from kizashi.runtime.bundle import Bundle
-from serving.following.cache import KEPT_BUNDLES, Cache, Pointer, Status, now, stamp
+from serving.following import cache as cache_module
+from serving.following.cache import KEPT_BUNDLES, Cache, Pointer, Status, now, stamp, verified
 from serving.following.follower_lock import take_lock
 from tests.bundles import press_line_bundle
 
@@ -62,6 +63,24 @@ def test_a_bundle_damaged_in_the_cache_is_copied_anew(cache: Cache, press_line: 
     assert not cache.holds(press_line.hash)
     adopt(cache, press_line)
     assert cache.holds(press_line.hash)
+
+
+def test_a_bundle_that_another_process_kept_meanwhile_is_not_taken_from_under_who_reads_it(
+    cache: Cache, press_line: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, kept = cache.bundle_folder(press_line.hash), []
+
+    def slowly(folder: Path, bundle: str) -> Bundle:
+        if folder != place:
+            monkeypatch.setattr(cache_module, "verified", verified)
+            adopt(Cache(tmp_path / "cache", "key"), press_line)
+            kept.append(place.stat().st_ino)
+        return verified(folder, bundle)
+
+    monkeypatch.setattr(cache_module, "verified", slowly)
+    adopt(cache, press_line)
+    assert kept == [place.stat().st_ino]
+    assert [folder.name for folder in cache.bundles.iterdir()] == [press_line.hash]
 
 
 def test_new_tags_of_the_same_version_keep_since_when_it_serves(

@@ -29,6 +29,7 @@ from serving.history.tables import (
 )
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.databases import postgres_or_skip
+from tests.linux import open_files
 from tests.serving.history.conftest import count
 from tests.serving.services import Running, running, wait_until
 
@@ -100,7 +101,7 @@ def test_a_service_killed_under_load_has_kept_every_anomaly_that_it_answered(
         service(address) as running,
         Asking(running.port, ANOMALOUS_ROW, NORMAL_ROW, sources=6) as asking,
     ):
-        wait_until(lambda: len(asking.anomalies) > 60, 60)
+        wait_until(lambda: len(asking.anomalies) > 60 and count(database, outbox) == 6)
         running.process.send_signal(signal.SIGKILL)
     assert set(asking.anomalies) <= kept_ids(database)
     # What the alarms are and what is to be told of them was committed with the anomalies.
@@ -115,7 +116,7 @@ def test_what_waits_is_written_before_the_service_ends(
         for _ in range(50):
             assert normal(running) == 200
         running.process.send_signal(signal.SIGTERM)
-        running.process.wait(30)
+        running.process.wait(180)
     assert count(database, verdicts) == 50
 
 
@@ -135,7 +136,7 @@ def test_a_reader_of_events_does_not_keep_a_service_from_ending(
             while piece := reader.recv(4096):  # to the end of the stream, not of the connection
                 told += piece
         assert told.endswith(b"0\r\n\r\n")
-        assert running.process.wait(30) in (0, -signal.SIGTERM)
+        assert running.process.wait(180) in (0, -signal.SIGTERM)
 
 
 def test_a_full_disk_is_answered_with_503_and_forgotten_when_there_is_room(
@@ -254,13 +255,16 @@ def test_the_workers_of_a_service_share_a_file(
 ) -> None:
     address = f"sqlite:///{tmp_path}/history.db"
     with service(address, workers=2) as running:
+        # The second to start may answer before it has opened the file.
+        file = str(tmp_path / "history.db")
+        wait_until(lambda: all(file in open_files(pid) for pid in running.workers()))
         threads = [
             threading.Thread(target=lambda: [anomaly(running) for _ in range(15)]) for _ in range(4)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(180)
     database = open_database(address)
     assert count(database, verdicts) == 60
     assert count(database, occurrences) == count(database, outbox) == 1
@@ -290,7 +294,7 @@ def test_two_services_on_one_database_share_one_alarm(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(180)
         asked = {"source": "press-01", "kind": "anomaly", "comment": "on my way"}
         status, _, told = post(two, "/api/alarms/acknowledge", asked)
         assert (status, told["alarms"][0]["state"]) == (200, "acknowledged")

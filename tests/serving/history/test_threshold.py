@@ -24,7 +24,7 @@ FOLLOWED = "models:/kizashi"
 
 
 def host(
-    folder: Path, database: Database, bundle: Bundle, followed: str = FOLLOWED
+    folder: Path, database: Database | None, bundle: Bundle, followed: str = FOLLOWED
 ) -> tuple[Detectors, Desk]:
     """A worker of a host of its own, which serves `bundle`."""
     cache = Cache(folder, "key")

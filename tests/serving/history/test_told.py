@@ -27,16 +27,18 @@ STOPPING = rules_of({"sources": {SOURCE: {"notify": {"line_stop": True}}}}, "rul
 
 
 class Time:
-    """The time of day and what has passed, both `later` than they are."""
+    """The time of day and what has passed, both `later` than they were, and at rest: no pause is
+    over before a test says so."""
 
     def __init__(self) -> None:
         self.later = 0.0
+        self._clock, self._ticks = time.time(), time.monotonic()
 
     def clock(self) -> float:
-        return time.time() + self.later
+        return self._clock + self.later
 
     def ticks(self) -> float:
-        return time.monotonic() + self.later
+        return self._ticks + self.later
 
 
 @pytest.fixture

@@ -1,14 +1,18 @@
 """A database that takes nothing is told of, whether or not a row has come to find out."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from sqlite3 import ProgrammingError
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.engine import URL
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
 from serving.errors import HistoryUnavailable
+from serving.history.database import database_url
 from tests.bundles import ANOMALOUS_ROW
 from tests.databases import postgres_or_skip
 from tests.serving.services import wait_until
@@ -29,12 +33,12 @@ def require_told_until_mended(app: FastAPI, mend: Callable[[], object]) -> None:
     assert notes() == []
     app.state.history.start()
     try:
-        wait_until(lambda: notes() != [], 30)
+        wait_until(lambda: notes() != [])
         (note,) = notes()
         assert note.startswith("anomalies are answered with 503, normal rows are not kept: the")
         assert failing in client.get("/metrics").text
         mend()
-        wait_until(lambda: notes() == [], 30)
+        wait_until(lambda: notes() == [])
         assert failing not in client.get("/metrics").text
         assert client.post("/anomaly", json={"values": ANOMALOUS_ROW}).status_code == 200
     finally:
@@ -69,10 +73,10 @@ def test_a_database_that_is_lost_while_no_row_comes_is_told(
         try:
             assert client.post("/anomaly", json={"values": ANOMALOUS_ROW}).status_code == 200
             server.stop()
-            wait_until(lambda: history.writer.problem is not None, 30)
+            wait_until(lambda: history.writer.problem is not None)
             assert client.get("/health/ready").json()["notes"] != []
             server.start()
-            wait_until(lambda: history.writer.problem is None, 30)
+            wait_until(lambda: history.writer.problem is None)
         finally:
             history.close()
 
@@ -91,10 +95,57 @@ def test_upkeep_that_has_to_wait_for_others_says_nothing_of_rows(
     monkeypatch.setattr(history.upkeep, "once", once)
     history.start()
     try:
-        wait_until(lambda: len(rounds) > 2, 30)
+        wait_until(lambda: len(rounds) > 2)
     finally:
         history.close()
     assert [problem for _, problem in rounds if problem is not None] == []
+
+
+def test_a_database_that_is_opened_while_the_service_ends_is_closed_too(
+    press_line: Bundle, make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, ended = threading.Event(), threading.Event()
+
+    def slowly(value: str, folder: Path) -> URL | None:
+        opening.set()
+        ended.wait(0.5)
+        return database_url(value, folder)
+
+    app = make_app(press_line.folder, database_url=f"sqlite:///{tmp_path}/history.db")
+    monkeypatch.setattr("serving.history.database.database_url", slowly)
+    monkeypatch.setattr("serving.history.service.OPEN_SECONDS", 0.0)
+    monkeypatch.setattr("serving.history.service.UPKEEP_SECONDS", 0.01)
+    history, used = app.state.history, []
+    history.start()
+    assert opening.wait(180)
+    history.close()
+    ended.set()
+    with history.database.read() as connection:
+        used.append(connection.connection.dbapi_connection)
+    with pytest.raises(ProgrammingError, match="closed"):
+        used[0].execute("SELECT 1")
+
+
+def test_what_a_row_met_is_believed_for_a_while_although_no_row_waits(
+    press_line: Bundle, make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk takes a transaction that writes nothing."""
+    app = make_app(press_line.folder, database_url=f"sqlite:///{tmp_path}/history.db")
+    client, writer = TestClient(app), app.state.history.writer
+
+    def full(*_: object) -> None:
+        raise HistoryUnavailable("the disk is full")
+
+    monkeypatch.setattr(app.state.history.store, "write", full)
+    try:
+        assert client.post("/anomaly", json={"values": ANOMALOUS_ROW}).status_code == 503
+        writer.can_write()
+        assert writer.problem == "the disk is full"
+        monkeypatch.setattr("serving.history.writer.ROW_BELIEVED_SECONDS", 0.0)
+        writer.can_write()
+        assert writer.problem is None
+    finally:
+        app.state.history.close()
 
 
 @pytest.mark.parametrize("waiting", [False, True])

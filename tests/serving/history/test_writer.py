@@ -69,14 +69,15 @@ def test_an_anomaly_that_comes_with_few_others_is_committed_at_once(
     for _ in range(5):
         kept: Future[None] = Future()
         writer.put_anomaly(row(served, ANOMALOUS_ROW, kept))
-        kept.result(10)
+        kept.result(180)
     writer.close()
     assert groups == [1, 1, 1, 1, 1]
 
 
 def test_anomalies_in_a_dense_stream_of_rows_share_commits(
-    writer: Writer, served: Served, groups: list[int]
+    writer: Writer, served: Served, groups: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(writing, "APART_SECONDS", 1.0)  # many times what an anomaly takes below
     promises: list[Future[None]] = []
     for _ in range(40):
         for _ in range(COMPANY):
@@ -84,7 +85,7 @@ def test_anomalies_in_a_dense_stream_of_rows_share_commits(
         promises.append(Future())
         writer.put_anomaly(row(served, ANOMALOUS_ROW, promises[-1]))
         time.sleep(0.006)  # longer than a commit takes
-    wait(promises, 10)
+    wait(promises, 180)
     writer.close()
     assert all(kept.exception() is None for kept in promises)
     assert sum(groups) == 40 * (COMPANY + 1)
@@ -111,6 +112,7 @@ def test_rows_that_wait_for_a_store_that_is_down_do_not_hurry_it(
         groups.append(len(records))
         raise HistoryUnavailable("the disk is full")
 
+    monkeypatch.setattr(writing, "RETRY_SECONDS", 180.0)  # however long the rows below take
     monkeypatch.setattr(writer.open_store(), "write", fail)
     for _ in range(2 * ENOUGH):
         writer.put(row(served, NORMAL_ROW))
@@ -135,14 +137,16 @@ def test_single_rows_beyond_what_may_wait_are_counted_and_an_anomaly_is_still_ta
     writer.put_anomaly(row(served, ANOMALOUS_ROW, kept))
     monkeypatch.undo()
     writer.start()
-    kept.result(10)
+    kept.result(180)
     writer.close()
     assert (writer.written, writer.dropped) == (11, 5)
 
 
 def test_a_thread_with_a_batch_waits_for_room_and_nothing_is_lost(
-    writer: Writer, served: Served
+    writer: Writer, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("ROOM_SECONDS", "CLOSE_SECONDS"):
+        monkeypatch.setattr(writing, name, 180.0)
     piece, most = 50_000, 0
     for _ in range(12):
         writer.put(batch(served, piece))
@@ -152,7 +156,12 @@ def test_a_thread_with_a_batch_waits_for_room_and_nothing_is_lost(
     assert (writer.written, writer.dropped) == (12 * piece, 0)
 
 
-def test_an_event_loop_does_not_wait_for_room(writer: Writer, served: Served) -> None:
+def test_an_event_loop_does_not_wait_for_room(
+    writer: Writer, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LAG_SECONDS", "CLOSE_SECONDS"):  # nothing is written before the end, then all
+        monkeypatch.setattr(writing, name, 180.0)
+
     async def put_many() -> None:
         for _ in range(12):
             writer.put(batch(served, 50_000))
@@ -161,3 +170,20 @@ def test_an_event_loop_does_not_wait_for_room(writer: Writer, served: Served) ->
     assert writer.dropped > 0
     writer.close()
     assert writer.written + writer.dropped == 12 * 50_000
+
+
+@pytest.mark.parametrize("waiting", [0, writing.MOST_WAITING])
+def test_a_batch_that_is_dropped_leaves_its_room_to_others(
+    writer: Writer, served: Served, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    """Because no database takes it, or because too much waits by the time that it failed."""
+
+    def fail(records: Sequence[Record]) -> None:
+        monkeypatch.setattr(writing, "MOST_WAITING", 0)
+        raise HistoryUnavailable("the disk is full") if waiting else ValueError("its values")
+
+    monkeypatch.setattr(writer.open_store(), "write", fail)
+    writer.put(batch(served, 1000))
+    wait_until(lambda: writer.dropped == 1000)
+    assert writer._batch_rows == 0
+    writer.close()

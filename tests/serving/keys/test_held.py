@@ -1,6 +1,7 @@
 """What a worker holds of the file of keys, while the file changes under it."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,18 @@ def test_a_list_without_keys_does_not_open_what_was_closed(file: KeyFile) -> Non
     held.refresh()
     assert held.find(key) is None
     assert held.required
+
+
+def test_a_list_that_is_changed_in_place_within_a_tick_of_the_clock_is_read_anew(
+    file: KeyFile,
+) -> None:
+    _, key = _added(file)
+    held = HeldKeys(file.path)
+    before = file.path.stat()
+    file.path.write_text('{"keys": []}')
+    os.utime(file.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    held.refresh()
+    assert held.find(key) is None
 
 
 def test_a_file_that_cannot_be_read_from_the_start_lets_nobody_in(file: KeyFile) -> None:

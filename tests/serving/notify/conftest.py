@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -26,6 +27,7 @@ from serving.alarms.desk import Payload
 from serving.history.database import Database, database_url
 from serving.history.tables import outbox
 from serving.notify.channels import Channel, read_channels
+from tests.ports import kept_port
 from tests.system import program
 
 NOW = 1_800_000_000_000_000
@@ -87,11 +89,11 @@ def put(database: Database, *steps: Payload, created: int = NOW) -> None:
 
 @dataclass
 class Receiver:
-    """An HTTP server that notes what it gets; `status` is what it answers, `hangs` keeps it from
-    answering."""
+    """An HTTP server that notes what it gets; `status` is what it answers, once it `answers`, as
+    it does at first."""
 
     status: int = 204
-    hangs: float = 0.0
+    answers: threading.Event = field(default_factory=threading.Event)
     port: int = 0
     asked: int = 0
     """Requests that came, also those that were not answered yet."""
@@ -104,12 +106,13 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     found = Receiver()
+    found.answers.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.asked += 1
-            time.sleep(found.hangs)
+            found.answers.wait()
             headers = {name.lower(): value for name, value in self.headers.items()}
             found.heard.append((headers, body))
             self.send_response(found.status)
@@ -125,6 +128,7 @@ def receiver() -> Iterator[Receiver]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield found
+    found.answers.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -150,10 +154,10 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
 class Mailbox:
     """What a real SMTP server has taken; while it `hangs` it takes connections and says nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
         self.mails: list[Any] = []
         self.hangs = False
-        self.port = free_port()
+        self.port = port
 
     async def handle_EHLO(
         self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
@@ -170,20 +174,21 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    found = Mailbox()
-    controller = Controller(found, hostname="127.0.0.1", port=found.port)
-    controller.start()
-    yield found
-    found.hangs = False
-    controller.stop()
+    with kept_port() as port:
+        found = Mailbox(port)
+        controller = Controller(found, hostname="127.0.0.1", port=port, ready_timeout=60)
+        controller.start()
+        yield found
+        found.hangs = False
+        controller.stop()
 
 
 class Broker:
     """A real MQTT broker, which keeps nothing when it is started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self._program = program("mosquitto", "/usr/sbin/mosquitto")
-        self.port = free_port()
+        self.port = port
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n"
@@ -210,9 +215,10 @@ class Broker:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    made = Broker(tmp_path)
-    yield made
-    made.stop()
+    with kept_port() as port:
+        made = Broker(tmp_path, port)
+        yield made
+        made.stop()
 
 
 @dataclass(frozen=True)
@@ -229,8 +235,10 @@ class LineListener:
     port: int
     heard: list[Heard] = field(default_factory=list)
     subscribed: int = 0
+    _marks: int = 0
 
     def __post_init__(self) -> None:
+        self._own = f"own/{uuid.uuid4().hex}"
         self._client = client = Client(CallbackAPIVersion.VERSION2)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
@@ -239,6 +247,12 @@ class LineListener:
         client.connect("127.0.0.1", self.port)
         client.loop_start()
         until(lambda: self.subscribed)
+
+    def hear_all(self) -> None:
+        """Wait for all that the broker has for this listener now, which comes in order."""
+        marks = self._marks
+        self._client.publish(self._own, qos=1)
+        until(lambda: self._marks > marks)
 
     def statuses(self) -> list[str]:
         return [one.text for one in self.heard if one.topic == "plant/status"]
@@ -252,13 +266,16 @@ class LineListener:
         self._client.loop_stop()
 
     def _on_connect(self, client: Client, *_: Any) -> None:
-        client.subscribe("plant/#", qos=1)
+        client.subscribe([("plant/#", 1), (self._own, 1)])
 
     def _on_subscribe(self, *_: Any) -> None:
         self.subscribed += 1
 
     def _on_message(self, _client: Client, _data: Any, got: MQTTMessage) -> None:
-        self.heard.append(Heard(got.topic, got.payload.decode(), got.retain))
+        if got.topic == self._own:
+            self._marks += 1
+        else:
+            self.heard.append(Heard(got.topic, got.payload.decode(), got.retain))
 
 
 @pytest.fixture
@@ -282,7 +299,7 @@ def listens(port: int) -> bool:
     return True
 
 
-def until(true: Any, seconds: float = 60.0) -> None:
+def until(true: Any, seconds: float = 180.0) -> None:
     """Wait until `true()`, and fail if it does not come true."""
     deadline = time.monotonic() + seconds
     while not true():

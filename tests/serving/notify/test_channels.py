@@ -2,7 +2,6 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from kizashi.errors import ConfigurationError
 from serving.notify.channels import Channel, NotDelivered, read_channels
 from serving.notify.message import message
+from tests.ports import kept_port
 from tests.serving.notify.conftest import SECRET, Mailbox, Read, Receiver, payload
 
 MESSAGE = message(payload(), "en")
@@ -37,11 +37,10 @@ def test_a_receiver_that_does_not_answer_2xx_has_not_got_it(read: Read, receiver
 
 
 def test_a_receiver_that_is_not_there_is_an_error_without_secrets(read: Read) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (hook,) = read(f"signed://127.0.0.1:{port}/?secret_env=HOOK_SECRET")
-    with pytest.raises(NotDelivered) as error:
-        hook.send(MESSAGE)
+    with kept_port() as port:
+        (hook,) = read(f"signed://127.0.0.1:{port}/?secret_env=HOOK_SECRET")
+        with pytest.raises(NotDelivered) as error:
+            hook.send(MESSAGE)
     assert SECRET not in str(error.value) + hook.name + hook.id
 
 
@@ -63,11 +62,10 @@ def test_mail_reaches_a_real_server(read: Read, mailbox: Mailbox) -> None:
 
 
 def test_mail_that_no_server_takes_is_not_delivered(read: Read) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (mail,) = read(f"mailto://127.0.0.1:{port}?from=k@plant.example&to=a@plant.example")
-    with pytest.raises(NotDelivered):
-        mail.send(MESSAGE)
+    with kept_port() as port:
+        (mail,) = read(f"mailto://127.0.0.1:{port}?from=k@plant.example&to=a@plant.example")
+        with pytest.raises(NotDelivered):
+            mail.send(MESSAGE)
 
 
 @pytest.mark.parametrize(

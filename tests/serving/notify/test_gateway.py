@@ -10,12 +10,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from serving.notify.channels import Channel, NotDelivered
 from serving.notify.message import message
+from tests.ports import kept_port
 from tests.serving.notify.conftest import (
     NOW,
     Broker,
     LineListener,
     Read,
-    free_port,
     payload,
     until,
 )
@@ -28,7 +28,7 @@ def status_of(port: int) -> str | None:
     """What who asks only now is told, as it is retained."""
     late = LineListener(port)
     try:
-        time.sleep(0.2)
+        late.hear_all()
         return late.statuses()[0] if late.statuses() else None
     finally:
         late.close()
@@ -80,12 +80,14 @@ def test_it_is_online_before_there_is_anything_to_say_and_offline_after(
     assert status_of(broker.port) == "online"
     sender.close()
     until(lambda: status_of(broker.port) == "offline")
-    for _ in range(4):
+    until(lambda: line.statuses() == ["online", "offline"])
+    for times in range(1, 5):
         sender.open()
-        until(lambda: line.statuses()[-1] == "online")
+        until(lambda said=["online", "offline"] * times + ["online"]: line.statuses() == said)
         sender.close()
         until(lambda: line.statuses()[-1] == "offline")
     # The broker, which got word of it, does not say so once more.
+    line.hear_all()
     assert line.statuses() == ["online", "offline"] * 5
 
 
@@ -172,9 +174,9 @@ def test_what_a_broker_that_hangs_did_not_confirm_is_not_sent_by_itself_when_it_
         sender.open()
     broker.go_on()
     until(lambda: line.statuses()[-1] == "online" and len(line.statuses()) > 1)
+    until(lambda: status_of(broker.port) == "online")
     time.sleep(1)
     assert len(line.documents("stop")) <= 1  # the one that was on the wire
-    assert status_of(broker.port) == "online"
 
 
 def test_a_source_cannot_write_into_another_topic(sender: Channel, line: LineListener) -> None:
@@ -184,6 +186,7 @@ def test_a_source_cannot_write_into_another_topic(sender: Channel, line: LineLis
 
 
 def test_a_broker_that_is_gone_has_not_got_it(read: Read) -> None:
-    (gone,) = read(f"gateway://127.0.0.1:{free_port()}")
-    with pytest.raises(NotDelivered, match="cannot be reached"):
-        gone.send(MESSAGE)
+    with kept_port() as port:
+        (gone,) = read(f"gateway://127.0.0.1:{port}")
+        with pytest.raises(NotDelivered, match="cannot be reached"):
+            gone.send(MESSAGE)

@@ -25,6 +25,11 @@ from tests.serving.notify.test_dispatcher import STOPPING, rows
 
 LOST_WITHIN = 60.0
 """A stop is given up after so long."""
+PATIENCE = (
+    "serving.notify.gateway.SECONDS",
+    "apprise.plugins.email.NotifyEmail.socket_connect_timeout",
+)
+"""How long the gateway and the mail wait for an answer."""
 
 
 @dataclass
@@ -63,8 +68,15 @@ def keys(mailbox: Mailbox) -> list[str]:
 
 
 def test_while_a_broker_and_a_mail_server_hang_the_others_hear_at_once(
-    sending: Sending, broker: Broker, mailbox: Mailbox, receiver: Receiver, line: LineListener
+    sending: Sending,
+    broker: Broker,
+    mailbox: Mailbox,
+    receiver: Receiver,
+    line: LineListener,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for one in PATIENCE:
+        monkeypatch.setattr(one, LOST_WITHIN)
     until(lambda: "online" in line.statuses())
     broker.hang()
     mailbox.hangs = True
@@ -83,8 +95,14 @@ def test_while_a_broker_and_a_mail_server_hang_the_others_hear_at_once(
 
 
 def test_what_timed_out_is_sent_again_after_the_recovery_with_the_same_key(
-    sending: Sending, broker: Broker, mailbox: Mailbox, line: LineListener
+    sending: Sending,
+    broker: Broker,
+    mailbox: Mailbox,
+    line: LineListener,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for one in PATIENCE:
+        monkeypatch.setattr(one, 3.0)
     until(lambda: "online" in line.statuses())
     broker.hang()
     mailbox.hangs = True

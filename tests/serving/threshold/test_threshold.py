@@ -200,13 +200,27 @@ def test_a_version_that_went_before_anybody_looked_ends_it_too(
     before, its_desk = worker(tmp_path)
     its_desk.set(held(before), 3.5, "anna", "too loud", None)
     detectors, desk = worker(tmp_path)  # the service is started again
-    first = detectors.current
     adopt(tmp_path, other, "2")
     detectors.refresh()
-    desk.began_with(first)
     desk.look()
     adopt(tmp_path, press_line, "3")
     assert held(detectors).change is None
+
+
+def test_a_version_that_came_and_went_between_two_looks_ends_it_too(
+    tmp_path: Path, press_line: Bundle
+) -> None:
+    other = press_line_bundle(tmp_path / "other", seed=1)
+    adopt(tmp_path, press_line, "1")
+    detectors, desk = worker(tmp_path)
+    desk.look()
+    desk.set(held(detectors), 3.5, "anna", "too loud", None)
+    for version, bundle in (("2", other), ("3", press_line)):
+        adopt(tmp_path, bundle, version)
+        detectors.refresh()
+    desk.look()
+    assert held(detectors).change is None
+    assert (desk.book.past(1)[0].event, desk.book.past(1)[0].why) == ("replaced", "2")
 
 
 def test_a_version_with_the_same_bundle_keeps_it(tmp_path: Path, press_line: Bundle) -> None:
