@@ -28,8 +28,9 @@ from serving.http.connections import COUNTS, Connection
 from serving.settings import variable
 from serving.verdicts.fast_road import ROAD
 from tests.linux import children, command_line
+from tests.ports import reserved
 
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 SERVES = re.compile(r"serving \S+ version ")
 """What each worker logs once it is ready."""
 DATE = b"Sat, 31 Jan 2026 08:00:00 GMT"
@@ -101,10 +102,14 @@ def running(
 ) -> Iterator[Running]:
     """A service over `bundle` that is ready with all its workers, or at least answers, on this or
     any free port; its cache and log lie in `folder`."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-        port = probe.getsockname()[1]
+    with reserved(port) as port, _started(bundle, folder, port, ready, settings) as service:
+        yield service
+
+
+@contextmanager
+def _started(
+    bundle: Path, folder: Path, port: int, ready: bool, settings: dict[str, object]
+) -> Iterator[Running]:
     values = {"port": port, "model_uri": bundle, "cache": folder / "cache", "log_format": "json"}
     environment = {variable(name): str(one) for name, one in (values | settings).items()}
     path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
