@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+from bench.ports import reserved
 from kizashi.errors import KizashiError
 
 PACKAGED = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -35,11 +35,8 @@ def _program(name: str) -> str:
 class Postgres:
     """A server that can be stopped, frozen and started again; raises NotInstalled."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+    def __init__(self, folder: Path, port: int) -> None:
+        self._folder, self._port = folder, port
         self._pg_ctl = _program("pg_ctl")
         # PostgreSQL refuses to run as root.
         self._as = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
@@ -115,9 +112,12 @@ class Postgres:
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """A server that runs, in a folder of its own, and is gone afterwards; raises NotInstalled."""
-    with tempfile.TemporaryDirectory(prefix="kz", ignore_cleanup_errors=True) as name:
+    with (
+        reserved() as port,  # also while it is stopped
+        tempfile.TemporaryDirectory(prefix="kz", ignore_cleanup_errors=True) as name,
+    ):
         Path(name).chmod(0o755)  # the server runs as another user
-        server = Postgres(Path(name) / "server")
+        server = Postgres(Path(name) / "server", port)
         server.start()
         try:
             yield server

@@ -24,11 +24,11 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from uvicorn.server import ServerState
 
+from bench.ports import reserved
 from serving.http.connections import COUNTS, Connection
 from serving.settings import variable
 from serving.verdicts.fast_road import ROAD
 from tests.linux import children, command_line
-from tests.ports import reserved
 
 START_SECONDS = 180.0
 SERVES = re.compile(r"serving \S+ version ")

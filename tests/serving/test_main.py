@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import reserved
 from kizashi.errors import ConfigurationError
 from serving.__main__ import address, check_address, check_keys
 from serving.keys.file import KeyFile
 from serving.keys.key import make_key
 from serving.settings import Settings
-from tests.ports import reserved
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import pytest
 from mlflow import MlflowClient
 
+from bench.ports import reserved
 from kizashi.registry import Registry
 from serving.following.cache import Cache
 from serving.settings import Settings
 from tests.bundles import NORMAL_ROW, press_line_bundle
-from tests.ports import reserved
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated",  # MLflow's own queries

@@ -1,4 +1,4 @@
-"""Ports that nobody else is given while a test uses them."""
+"""Ports that nobody else is given while a server has them."""
 
 import socket
 from collections.abc import Iterator
