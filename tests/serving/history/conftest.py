@@ -92,7 +92,7 @@ def history_client(
 def settled(client: TestClient) -> History:
     """The client's history, once nothing waits to be written."""
     history: History = client.app.state.history  # type: ignore[attr-defined]
-    history.writer.wait_until_written()
+    assert history.writer.wait_until_written(60)
     return history
 
 

@@ -22,6 +22,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import insert
 
+from bench.ports import reserved
 from serving.alarms.desk import Payload
 from serving.history.database import Database, database_url
 from serving.history.tables import outbox
@@ -150,10 +151,10 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Read]:
 class Mailbox:
     """What a real SMTP server has taken; while it `hangs` it takes connections and says nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
+        self.port = port
         self.mails: list[Any] = []
         self.hangs = False
-        self.port = free_port()
 
     async def handle_EHLO(
         self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
@@ -170,20 +171,21 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    found = Mailbox()
-    controller = Controller(found, hostname="127.0.0.1", port=found.port)
-    controller.start()
-    yield found
-    found.hangs = False
-    controller.stop()
+    with reserved() as port:
+        found = Mailbox(port)
+        controller = Controller(found, hostname="127.0.0.1", port=port)
+        controller.start()
+        yield found
+        found.hangs = False
+        controller.stop()
 
 
 class Broker:
     """A real MQTT broker, which keeps nothing when it is started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self._program = program("mosquitto", "/usr/sbin/mosquitto")
-        self.port = free_port()
+        self.port = port
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\n"
@@ -210,9 +212,10 @@ class Broker:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    made = Broker(tmp_path)
-    yield made
-    made.stop()
+    with reserved() as port:  # also while it is stopped
+        made = Broker(tmp_path, port)
+        yield made
+        made.stop()
 
 
 @dataclass(frozen=True)
@@ -268,10 +271,11 @@ def line(broker: Broker) -> Iterator[LineListener]:
     made.close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Where nobody listens."""
+    with reserved() as port:
+        yield port
 
 
 def listens(port: int) -> bool:

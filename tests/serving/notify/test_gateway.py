@@ -15,7 +15,6 @@ from tests.serving.notify.conftest import (
     Broker,
     LineListener,
     Read,
-    free_port,
     payload,
     until,
 )
@@ -183,7 +182,7 @@ def test_a_source_cannot_write_into_another_topic(sender: Channel, line: LineLis
     assert line.heard[0].topic == "plant/a%2Fb%2B%23/alarm"
 
 
-def test_a_broker_that_is_gone_has_not_got_it(read: Read) -> None:
-    (gone,) = read(f"gateway://127.0.0.1:{free_port()}")
+def test_a_broker_that_is_gone_has_not_got_it(read: Read, closed_port: int) -> None:
+    (gone,) = read(f"gateway://127.0.0.1:{closed_port}")
     with pytest.raises(NotDelivered, match="cannot be reached"):
         gone.send(MESSAGE)
