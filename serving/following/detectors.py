@@ -130,10 +130,18 @@ class Detectors:
             self._looked = True
             return self.current
 
-    def take(self, change: Change | None) -> None:
-        """Judge by this threshold from now on, as long as the bundle is the one it is about."""
+    def take(self, change: Change | None, before: Change | None) -> bool:
+        """Judge by this threshold from now on, as long as the bundle is the one it is about.
+
+        `before` was held when it was looked for: what came meanwhile stays, unless it is older, and
+        this is False.
+        """
         with self._lock:
+            held = self.change
+            if held is not None and held != before and (change is None or change.id <= held.id):
+                return False
             self._take(change)
+            return True
 
     async def watch(self) -> None:
         """Follow the pointer until cancelled."""

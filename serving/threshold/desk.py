@@ -168,12 +168,13 @@ class Desk:
             self._problem = None
 
     def _follow(self) -> None:
-        newest, held = self.book.newest(), self.detectors.change
+        held = self.detectors.change  # first: what is decided here meanwhile is newer than `newest`
+        newest = self.book.newest()
         if newest is None and held is not None and held.event == "set":
             # The database is a new one. What is in force stays in force, and is known there too.
             newest = self.book.add(held, None, None)
-        if newest != held:
-            self.detectors.take(newest)
+        if newest != held and not self.detectors.take(newest, held):
+            return
         if newest != held or not self.detectors.cache.threshold_file.exists():
             self._copy(newest)
 
@@ -195,12 +196,12 @@ class Desk:
         self._served = served  # only now: what could not be written down is tried again
 
     def _end(self, before: Served, version: str) -> None:
-        newest = self.book.newest()
+        held, newest = self.detectors.change, self.book.newest()
         if newest is None or not newest.holds(before.bundle.hash):
             return
         kept = self.book.add(_new(before, "replaced", None, "", version), newest, None)
         if kept is not None:  # otherwise another worker was faster
-            self._apply(kept)
+            self._apply(kept, held)
 
     def _decide(
         self,
@@ -211,20 +212,19 @@ class Desk:
         why: str,
         request_id: str | None,
     ) -> Served:
-        change = _new(served, event, value, who, why)
+        change, held = _new(served, event, value, who, why), self.detectors.change
         kept = self.book.add(change, self.book.newest(), request_id)
         if kept is None:
             raise Conflict("somebody else changed the threshold at the same moment; look again")
         told = f"threshold {value:g} set" if value is not None else "calibrated threshold again"
         log.info("%s by %s for version %s: %s", told, who, served.version, why)
-        self._apply(kept)
+        self._apply(kept, held)
         current = self.detectors.current
         assert current is not None
         return current
 
-    def _apply(self, change: Change) -> None:
-        self.detectors.take(change)
-        if self.book.shared:
+    def _apply(self, change: Change, held: Change | None) -> None:
+        if self.detectors.take(change, held) and self.book.shared:
             self._copy(change)
 
     def _say(self, problem: str) -> None:
