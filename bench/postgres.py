@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+from bench.ports import reserved
 from kizashi.errors import KizashiError
 
 PACKAGED = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -36,9 +36,8 @@ class Postgres:
     """A server that can be stopped, frozen and started again; raises NotInstalled."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self._folder = folder
+        self._folder, self._port = folder, port
         self._pg_ctl = _program("pg_ctl")
-        self._port = port
         # PostgreSQL refuses to run as root.
         self._as = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         folder.mkdir()
@@ -114,14 +113,11 @@ class Postgres:
 def running_postgres() -> Iterator[Postgres]:
     """A server that runs, in a folder of its own, and is gone afterwards; raises NotInstalled."""
     with (
+        reserved() as port,  # also while it is stopped
         tempfile.TemporaryDirectory(prefix="kz", ignore_cleanup_errors=True) as name,
-        socket.socket() as place,
     ):
         Path(name).chmod(0o755)  # the server runs as another user
-        # Bound like this the port is the server's alone, also while that is stopped.
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        place.bind(("127.0.0.1", 0))
-        server = Postgres(Path(name) / "server", place.getsockname()[1])
+        server = Postgres(Path(name) / "server", port)
         server.start()
         try:
             yield server

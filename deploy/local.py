@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -38,18 +38,19 @@ def main() -> int:
 
     Ctrl-C is the ordinary end, 0; another signal is 128 + its number.
     """
-    for stop in STOPS:
-        signal.signal(stop, _raise_stopped)
+    _from_now_on(_raise_stopped)
     started: list[subprocess.Popen[bytes]] = []
     try:
-        return _run(started)
+        try:
+            return _run(started)
+        finally:
+            try:
+                _from_now_on(signal.SIG_IGN)
+            finally:
+                _end(started)
     except Stopped as stopped:
         number = int(stopped.args[0])
         return 0 if number == signal.SIGINT else 128 + number
-    finally:
-        for stop in STOPS:
-            signal.signal(stop, signal.SIG_IGN)
-        _end(started)
 
 
 def _run(started: list[subprocess.Popen[bytes]]) -> int:
@@ -90,8 +91,13 @@ def _cached_model() -> bool:
 def _start(
     command: Sequence[str], started: list[subprocess.Popen[bytes]]
 ) -> subprocess.Popen[bytes]:
+    stops: list[int] = []
+    _from_now_on(lambda number, _: stops.append(number))  # until it is known what has to be ended
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     started.append(process)
+    _from_now_on(_raise_stopped)
+    if stops:
+        raise Stopped(stops[0])
     return process
 
 
@@ -120,7 +126,14 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
     return True
 
 
+def _from_now_on(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """What every stop does."""
+    for stop in STOPS:
+        signal.signal(stop, handler)
+
+
 def _raise_stopped(number: int, _frame: FrameType | None) -> None:
+    _from_now_on(signal.SIG_IGN)  # a second one must not stop the ending
     raise Stopped(number)
 
 

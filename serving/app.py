@@ -54,6 +54,9 @@ FIRST_MODEL_SECONDS = 5.0
 first request does not meet a service that is only seconds from its model. Longer would look like a
 service that hangs: until the wait is over, nothing answers on its port."""
 
+AGAIN_SECONDS = 5.0
+"""So long after it could not, what comes later is tried again."""
+
 log = logging.getLogger(__name__)
 
 
@@ -213,12 +216,7 @@ async def _afterwards(app: FastAPI, companions: Sequence[Companion]) -> None:
     await asyncio.sleep(AFTER_SECONDS)
     for companion in companions:
         await asyncio.to_thread(companion.ensure)
-    later: Later = app.state.later
-    try:
-        await later.come()
-    except Exception:  # rows are judged without it
-        log.exception("the service cannot answer more than single rows")
-        return
+    await _brought(app.state.later)
     if app.state.history is not None:
         from serving.alarms import events
 
@@ -226,6 +224,19 @@ async def _afterwards(app: FastAPI, companions: Sequence[Companion]) -> None:
     desk: Desk = app.state.threshold
     await asyncio.to_thread(desk.look)
     await desk.watch()
+
+
+async def _brought(later: Later) -> None:
+    """Bring in what comes later, however often it cannot come at first: rows are judged without."""
+    said = False
+    while not later.came:
+        try:
+            await later.come()
+        except Exception:  # a full disk, too many open files: who asks for a page may be luckier
+            if not said:
+                log.exception("the service cannot answer more than single rows")
+            said = True
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _first_model(detectors: Detectors, following: Companion) -> None:

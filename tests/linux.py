@@ -1,5 +1,9 @@
 """What Linux shows of a process, which may end, or close a file, while one looks."""
 
+import fcntl
+import socket
+import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,3 +30,17 @@ def children(pid: int) -> list[int]:
     with suppress(OSError):
         return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+def has_taken(port: int, connection: socket.socket) -> bool:
+    """Whether the service on this port has accepted a connection, and read all that was sent."""
+    on_its_way = fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4))
+    if int.from_bytes(on_its_way, sys.byteorder):
+        return False
+    ends = (f":{port:04X}", f":{connection.getsockname()[1]:04X}")
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        row = line.split()
+        if (row[1][8:], row[2][8:]) == ends:
+            unread, inode = int(row[4].partition(":")[2], 16), row[9]
+            return unread == 0 and inode != "0"  # which it has only once it is accepted
+    return False

@@ -17,7 +17,7 @@ import numpy as np
 from bench.history.bench import STORES, Bench
 from bench.serving.bench import said
 from bench.serving.records import Figure, failed, figures
-from bench.serving.server import NotServing, Server, free_port
+from bench.serving.server import NotServing, Server
 
 MEASURE = "notified"
 RULES = "default: {warm_up: {seconds: 0}}\n"
@@ -35,7 +35,7 @@ class Receiver(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.arrived: dict[str, float] = {}
-        super().__init__(("127.0.0.1", free_port()), _Handler)
+        super().__init__(("127.0.0.1", 0), _Handler)
 
     def wait_for(self, wanted: Set[str]) -> None:
         """Until the alarms of these sources have come; raises NotServing when they do not."""

@@ -238,7 +238,7 @@ class Counts:
                 WORKERS.name: [((), 1.0)],
                 STARTED.name: [((), self._started)],
                 MEMORY.name: [((), _resident_bytes())],
-                QUEUE.name: [((name,), float(depth())) for name, depth in self._queues.items()],
+                QUEUE.name: [((name,), float(depth())) for name, depth in [*self._queues.items()]],
             },
         )
         for family, values in self._readers:

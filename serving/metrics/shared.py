@@ -84,8 +84,10 @@ class Shared:
             for file in sorted(self.folder.glob("*.counts")):
                 if file.name == SUM:
                     continue
+                # Looked at first: who ends meanwhile still writes down what it counted last.
+                lives = not _free(file.with_suffix(".lock"))
                 counted = _read(file, Snapshot)
-                if not _free(file.with_suffix(".lock")):
+                if lives:
                     if counted is not None:
                         living.append(counted)
                     continue

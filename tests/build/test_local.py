@@ -18,7 +18,7 @@ from serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 LOCAL = ROOT / "deploy" / "local.py"
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 SLEEP = "import time; time.sleep(600)"
 # As dvc does: a stage in a process of its own, waited for, deaf to Ctrl-C.

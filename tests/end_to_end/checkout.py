@@ -21,7 +21,7 @@ JOURNEY = [
     ),
 ]
 PROJECT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 1200
 OUTSIDE = ("GIT_", "KIZASHI_", "MLFLOW_", "DVC_", "PYTHON")
 """What must not reach the commands from the shell or the hook that runs the tests."""
 

@@ -1,7 +1,6 @@
 """The service as a process, and clients of it."""
 
 import json
-import socket
 import threading
 import time
 import urllib.error
@@ -84,12 +83,6 @@ def service(
         yield running
         process.terminate()  # Ctrl-C is ignored where CI runs this in the background
         process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 import sysconfig
 from pathlib import Path
 
+from bench.ports import reserved
 from tests.end_to_end.checkout import JOURNEY, Checkout, run
-from tests.end_to_end.service import free_port, service
+from tests.end_to_end.service import service
 
 pytestmark = JOURNEY
 PRODUCTION = "models:/kizashi@production"
@@ -34,14 +35,14 @@ def test_pyfunc_loads_it_where_the_project_is_not(trained: Checkout, tmp_path: P
 
 
 def test_models_serve_answers_invocations(trained: Checkout, tmp_path: Path) -> None:
-    port = free_port()
     environment = trained.environment | {"MLFLOW_TRACKING_URI": trained.tracking_uri}
     del environment["PYTHONPATH"]
     command = ("mlflow", "models", "serve", "--env-manager", "local", "-m", PRODUCTION)
-    address = ("--host", "127.0.0.1", "--port", str(port))
     rows = {"columns": ["vibration", "current", "sound"], "data": [[1.2, 0.9, 1.1], [1, 2, 3]]}
-    with service((*command, *address), tmp_path, environment, port, "/ping") as running:
-        answer = running.post("/invocations", {"dataframe_split": rows}).content
+    with reserved() as port:
+        address = ("--host", "127.0.0.1", "--port", str(port))
+        with service((*command, *address), tmp_path, environment, port, "/ping") as running:
+            answer = running.post("/invocations", {"dataframe_split": rows}).content
     normal, anomalous = answer["predictions"]
     assert (normal["status"], anomalous["status"]) == ("normal", "anomaly")
     assert normal["score"] < anomalous["score"]

@@ -9,9 +9,10 @@ from itertools import pairwise
 import pytest
 from mlflow import MlflowClient
 
+from bench.ports import reserved
 from kizashi.registry import CANDIDATE, PRODUCTION, Registry
 from tests.end_to_end.checkout import JOURNEY, Checkout
-from tests.end_to_end.service import PROMISED_SECONDS, Service, free_port, service, traffic
+from tests.end_to_end.service import PROMISED_SECONDS, Service, service, traffic
 
 pytestmark = JOURNEY
 NEW_ROWS = 2000
@@ -25,11 +26,11 @@ def registry(trained: Checkout) -> Registry:
 @pytest.fixture(scope="module")
 def running(trained: Checkout) -> Iterator[Service]:
     """The service in the clone, with version 1."""
-    port = free_port()
-    settings = trained.environment | {"KIZASHI_PORT": str(port)}
-    command = ("python", "-m", "serving")
-    with service(command, trained.folder, settings, port, "/health/ready") as running:
-        yield running
+    with reserved() as port:
+        settings = trained.environment | {"KIZASHI_PORT": str(port)}
+        command = ("python", "-m", "serving")
+        with service(command, trained.folder, settings, port, "/health/ready") as running:
+            yield running
     assert "Traceback" not in running.log
 
 

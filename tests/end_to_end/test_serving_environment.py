@@ -2,13 +2,16 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from bench.ports import reserved
 from kizashi.registry import Registry
 from tests.end_to_end.checkout import JOURNEY, PROJECT, Checkout, run
-from tests.end_to_end.service import PROMISED_SECONDS, Service, free_port, service
+from tests.end_to_end.service import START_SECONDS, Service, service
 
 pytestmark = JOURNEY
 TRAINING = ("dvc", "hydra", "matplotlib", "pandas", "pyarrow", "pytorch_lightning", "torch")
@@ -57,29 +60,34 @@ def test_it_serves_a_bundle_folder(
     trained: Checkout, environment: dict[str, str], tmp_path: Path
 ) -> None:
     folder = trained.folder / "artifacts" / "bundle"
-    port = free_port()
-    settings = {"KIZASHI_PORT": str(port), "KIZASHI_MODEL_URI": str(folder)}
-    command = ("python", "-m", "serving")
-    with service(command, tmp_path, environment | settings, port, "/health/ready") as running:
+    settings = {"KIZASHI_MODEL_URI": str(folder)}
+    with serving(tmp_path, environment | settings) as running:
         assert_scores(running)
-        running.wait(lambda: reach(running) == "not used", PROMISED_SECONDS)
+        running.wait(lambda: reach(running) == "not used", START_SECONDS)
 
 
 def test_it_follows_a_sqlite_registry(
     trained: Checkout, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    port = free_port()
     settings = {
-        "KIZASHI_PORT": str(port),
         "KIZASHI_MODEL_URI": "models:/kizashi",
         "MLFLOW_TRACKING_URI": trained.tracking_uri,
     }
-    command = ("python", "-m", "serving")
-    with service(command, tmp_path, environment | settings, port, "/health/ready") as running:
+    with serving(tmp_path, environment | settings) as running:
         assert_scores(running)
         production = Registry(trained.tracking_uri).production()
         assert production is not None and running.version() == production.version
-        running.wait(lambda: reach(running) == "reachable", PROMISED_SECONDS)
+        running.wait(lambda: reach(running) == "reachable", START_SECONDS)
+
+
+@contextmanager
+def serving(folder: Path, environment: dict[str, str]) -> Iterator[Service]:
+    """The service that `environment` describes, once it is ready."""
+    with reserved() as port:
+        settings = environment | {"KIZASHI_PORT": str(port)}
+        command = ("python", "-m", "serving")
+        with service(command, folder, settings, port, "/health/ready") as running:
+            yield running
 
 
 def reach(running: Service) -> str:

@@ -24,11 +24,11 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from uvicorn.server import ServerState
 
+from bench.ports import reserved
 from serving.http.connections import COUNTS, Connection
 from serving.settings import variable
 from serving.verdicts.fast_road import ROAD
 from tests.linux import children, command_line
-from tests.ports import kept_port
 
 START_SECONDS = 300.0
 """For slow machines: usually it takes a few."""
@@ -103,12 +103,13 @@ def running(
 ) -> Iterator[Running]:
     """A service over `bundle` that is ready with all its workers, or at least answers, on this or
     any free port; its cache and log lie in `folder`."""
-    with kept_port(port) as port:
-        yield from _running(bundle, folder, ready, port, settings)
+    with reserved(port) as port, _started(bundle, folder, port, ready, settings) as service:
+        yield service
 
 
-def _running(
-    bundle: Path, folder: Path, ready: bool, port: int, settings: Mapping[str, object]
+@contextmanager
+def _started(
+    bundle: Path, folder: Path, port: int, ready: bool, settings: Mapping[str, object]
 ) -> Iterator[Running]:
     values = {"port": port, "model_uri": bundle, "cache": folder / "cache", "log_format": "json"}
     environment = {variable(name): str(one) for name, one in {**values, **settings}.items()}

@@ -8,7 +8,7 @@ import pytest
 
 from kizashi.runtime.bundle import Bundle
 from serving.alive import address, main
-from tests.serving.services import running
+from tests.serving.services import running, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +30,7 @@ def test_it_fails_until_the_service_answers(
     with running(press_line.folder, tmp_path) as service:
         monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", str(service.port))
         first.write_bytes(b"python\0-m\0serving\0serve\0")
-        assert main(first) == 0
+        wait_until(lambda: main(first) == 0)  # which has not much patience with a busy machine
     assert main(first) == 1
 
 

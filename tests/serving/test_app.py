@@ -96,7 +96,7 @@ def test_a_worker_does_not_wait_for_a_follower_that_has_found_nothing(
     cache.write_status(Status(registry="unreachable", problem="no route to it", since=now()))
 
     async def start() -> None:
-        async with asyncio.timeout(20), app.router.lifespan_context(app):
+        async with asyncio.timeout(120), app.router.lifespan_context(app):
             assert app.state.detectors.current is None
 
     asyncio.run(start())

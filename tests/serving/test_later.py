@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from kizashi.runtime.bundle import Bundle
+from serving import app as app_module
 from serving import routers
+from serving.later import AFTER_SECONDS
+from serving.threshold.desk import Desk
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 
 LATE = {"sqlalchemy", "alembic", "jinja2", "yaml", "serving.pages", "serving.routers"}
@@ -92,10 +96,7 @@ def test_what_is_answered_at_once_is_counted_under_its_route(
 def test_where_the_rest_cannot_come_rows_are_judged_all_the_same(
     press_line: Bundle, make_app: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_app: FastAPI) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(routers, "install", fail)
+    monkeypatch.setattr(routers, "install", full)
     app = make_app(press_line.folder, allow_anonymous=True, database_url="none")
     with TestClient(app, raise_server_exceptions=False) as client:
         assert client.post("/anomaly", json={"values": NORMAL_ROW}).status_code == 200
@@ -103,6 +104,26 @@ def test_where_the_rest_cannot_come_rows_are_judged_all_the_same(
         assert client.get("/").status_code == 500
         monkeypatch.undo()
         assert client.get("/").status_code == 200
+
+
+def test_what_comes_with_the_rest_begins_once_it_can_come(
+    press_line: Bundle, make_app: Callable[..., FastAPI], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+    monkeypatch.setattr(app_module, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(Desk, "look", lambda _: looked.set())
+    app = make_app(press_line.folder, allow_anonymous=True, database_url="none")
+    with monkeypatch.context() as at_first, TestClient(app) as client:
+        at_first.setattr(routers, "install", full)
+        with pytest.raises(OSError, match="no space left"):
+            client.get("/")
+        assert not looked.wait(2 * AFTER_SECONDS)
+        at_first.undo()
+        assert looked.wait(60)
+
+
+def full(_app: FastAPI) -> None:
+    raise OSError("no space left on device")
 
 
 def test_a_host_that_is_new_judges_its_first_row_by_the_threshold_that_people_set(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import reserved
 from kizashi.errors import ConfigurationError
 from serving.__main__ import address, check_address, check_keys
 from serving.keys.file import KeyFile
@@ -22,13 +23,6 @@ def taken_port() -> Iterator[int]:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         yield listening.getsockname()[1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -83,8 +77,9 @@ def test_a_cache_that_cannot_be_written_ends_with_one_sentence(
 def test_where_others_can_reach_it_the_service_does_not_start_without_a_key(
     tmp_path: Path, arguments: list[str], host: str
 ) -> None:
-    free = {"KIZASHI_HOST": host, "KIZASHI_PORT": str(free_port())}
-    done = run(*arguments, KIZASHI_CACHE=str(tmp_path), **free)
+    with reserved() as port:
+        free = {"KIZASHI_HOST": host, "KIZASHI_PORT": str(port)}
+        done = run(*arguments, KIZASHI_CACHE=str(tmp_path), **free)
     assert done.returncode == 1
     assert done.stderr == (
         f"KIZASHI_HOST is '{host}', which others can reach, and there is no key; create one with "

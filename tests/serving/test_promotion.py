@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from mlflow import MlflowClient
 
+from bench.ports import reserved
 from kizashi.registry import Registry
 from serving.following.cache import Cache
 from serving.settings import Settings
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy is deprecated",  # MLflow's own queries
 )
 PROMISED_SECONDS = 10.0
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 SERVES = "serving kizashi version {}"
 """What each worker logs."""
 
@@ -139,9 +139,12 @@ def running(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @contextmanager
 def service(cache: Path, store: Store, workers: int = 2) -> Iterator[Service]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with reserved() as port, _started(cache, store, workers, port) as running:
+        yield running
+
+
+@contextmanager
+def _started(cache: Path, store: Store, workers: int, port: int) -> Iterator[Service]:
     settings = {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "KIZASHI_PORT": str(port),

@@ -2,11 +2,15 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
+from bench.serving import load
 from bench.serving.load import ID, drive, quantiles
 from serving.http.requests import SANE_ID
 
@@ -15,6 +19,16 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\
 BAD = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy"
 
 Answer = Callable[[socket.socket, int], None]
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's clock goes on at each look: a load is as long on any machine."""
+    looks = count()
+    clock = SimpleNamespace(
+        perf_counter=lambda: next(looks) / 1000, perf_counter_ns=time.perf_counter_ns
+    )
+    monkeypatch.setattr(load, "time", clock)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def asker(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             body = b'{"values":%s,"source":"%s"}' % (str(ANOMALOUS_ROW).encode(), SOURCE.encode())
             sent = Sent("POST", "/anomaly", body, [(b"content-type", b"application/json")])
             assert ready.ask(sent).status == 200
-        ready.app.state.history.writer.wait_until_written()
+        assert ready.app.state.history.writer.wait_until_written(60)
         yield ready
 
 

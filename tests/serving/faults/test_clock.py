@@ -76,7 +76,7 @@ def row(service: Asker, values: list[float], source: str) -> Got:
 
 def alarms(service: Asker, source: str) -> dict[str, str]:
     """The state of each kind of alarm of a source."""
-    assert service.app.state.history.writer.wait_until_written()
+    assert service.app.state.history.writer.wait_until_written(60)
     got = service.ask(Sent("GET", f"/api/alarms?source={source}"))
     assert got.status == 200
     return {one["kind"]: one["state"] for one in got.json()["alarms"]}
@@ -135,7 +135,7 @@ def test_rows_are_let_go_by_a_clock_that_was_put_ahead_only_when_it_stays_so(
     made.once(microseconds(clock))
     for _ in range(5):
         assert row(service, NORMAL_ROW, "press-01").status == 200
-    assert history.writer.wait_until_written()
+    assert history.writer.wait_until_written(60)
     clock.ahead = jump
     for _ in range(3):
         made.once(microseconds(clock))

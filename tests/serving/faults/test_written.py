@@ -86,7 +86,7 @@ def test_what_history_keeps_of_such_values_can_be_read(asker: Asker) -> None:
         body = b'{"values":[1,%s,1],"source":"wild"}' % value.encode()
         for _ in range(4):
             assert ask(asker, "/anomaly", body).status == 200
-    assert asker.app.state.history.writer.wait_until_written()
+    assert asker.app.state.history.writer.wait_until_written(60)
     for path in (
         *("/api/sources", "/api/alarms", "/api/occurrences", "/api/audit"),
         *("/api/series?source=wild&resolution=" + one for one in ("raw", "minute", "hour", "day")),

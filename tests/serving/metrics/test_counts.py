@@ -7,7 +7,7 @@ from kizashi.runtime.bundle import Bundle
 from serving.following.cache import Pointer
 from serving.following.detectors import Served
 from serving.metrics.counts import KEPT_VERSIONS, Counts, Distribution, Histogram, Value
-from serving.metrics.families import DURATION, REQUESTS, SCORE_RATIO, VERDICTS
+from serving.metrics.families import DURATION, QUEUE, REQUESTS, SCORE_RATIO, VERDICTS
 from serving.verdicts.scoring import Judged, Origin
 
 
@@ -166,3 +166,15 @@ def test_queues_are_asked_at_each_snapshot() -> None:
     assert depth() == [(("history",), 1.0)]
     waiting[0] = 5
     assert depth() == [(("history",), 5.0)]
+
+
+def test_a_queue_that_comes_while_the_others_are_asked_disturbs_nobody() -> None:
+    counts = make()
+
+    def depth() -> int:
+        counts.queue("batches", lambda: 3)
+        return 2
+
+    counts.queue("history", depth)
+    assert counts.snapshot().gauges[QUEUE.name] == [(("history",), 2)]
+    assert len(counts.snapshot().gauges[QUEUE.name]) == 2

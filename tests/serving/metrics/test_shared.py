@@ -4,9 +4,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from serving.metrics import shared
 from serving.metrics.counts import Distribution, Snapshot
 from serving.metrics.families import ENDED, REQUESTS, WORKERS
 from serving.metrics.shared import SUM, Shared, add, prepare
@@ -22,8 +24,8 @@ def counted(requests: float) -> Snapshot:
     )
 
 
-def everything(shared: Shared) -> float:
-    living, ended = shared.read()
+def everything(reader: Shared) -> float:
+    living, ended = reader.read()
     for one in living:
         ended = add(ended, one)
     return dict(ended.counters[REQUESTS.name])[LABELS]
@@ -56,6 +58,26 @@ def test_a_worker_that_ended_keeps_its_counts_and_says_nothing_of_now(tmp_path: 
         assert ended.counters[ENDED.name] == [((), 1.0)]
         assert everything(second) == 5
     assert not list(tmp_path.glob(f"{first.name}*"))
+
+
+def test_what_a_worker_counts_while_it_ends_is_not_lost_to_who_reads_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, ends = Shared(tmp_path), Shared(tmp_path)
+    ends.write(counted(2))
+
+    def read(file: Path, kind: type[Any]) -> Any:
+        found = decoded(file, kind)
+        if file.name == f"{ends.name}.counts":
+            ends.write(counted(5))
+            ends.leave()
+        return found
+
+    decoded = shared._read
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(shared, "_read", read)
+        reader.read()
+    assert everything(reader) == 5
 
 
 def test_a_killed_worker_is_as_one_that_ended(tmp_path: Path) -> None:

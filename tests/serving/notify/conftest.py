@@ -23,11 +23,11 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import insert
 
+from bench.ports import reserved
 from serving.alarms.desk import Payload
 from serving.history.database import Database, database_url
 from serving.history.tables import outbox
 from serving.notify.channels import Channel, read_channels
-from tests.ports import kept_port
 from tests.system import program
 
 NOW = 1_800_000_000_000_000
@@ -155,9 +155,9 @@ class Mailbox:
     """What a real SMTP server has taken; while it `hangs` it takes connections and says nothing."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.mails: list[Any] = []
         self.hangs = False
-        self.port = port
 
     async def handle_EHLO(
         self, _server: Any, session: Any, _envelope: Any, hostname: str, responses: list[str]
@@ -174,7 +174,7 @@ class Mailbox:
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    with kept_port() as port:
+    with reserved() as port:
         found = Mailbox(port)
         controller = Controller(found, hostname="127.0.0.1", port=port, ready_timeout=60)
         controller.start()
@@ -215,7 +215,7 @@ class Broker:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Broker]:
-    with kept_port() as port:
+    with reserved() as port:  # also while it is stopped
         made = Broker(tmp_path, port)
         yield made
         made.stop()
@@ -285,10 +285,11 @@ def line(broker: Broker) -> Iterator[LineListener]:
     made.close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Where nobody listens."""
+    with reserved() as port:
+        yield port
 
 
 def listens(port: int) -> bool:

@@ -9,7 +9,6 @@ import pytest
 from kizashi.errors import ConfigurationError
 from serving.notify.channels import Channel, NotDelivered, read_channels
 from serving.notify.message import message
-from tests.ports import kept_port
 from tests.serving.notify.conftest import SECRET, Mailbox, Read, Receiver, payload
 
 MESSAGE = message(payload(), "en")
@@ -36,11 +35,12 @@ def test_a_receiver_that_does_not_answer_2xx_has_not_got_it(read: Read, receiver
         hook.send(MESSAGE)
 
 
-def test_a_receiver_that_is_not_there_is_an_error_without_secrets(read: Read) -> None:
-    with kept_port() as port:
-        (hook,) = read(f"signed://127.0.0.1:{port}/?secret_env=HOOK_SECRET")
-        with pytest.raises(NotDelivered) as error:
-            hook.send(MESSAGE)
+def test_a_receiver_that_is_not_there_is_an_error_without_secrets(
+    read: Read, closed_port: int
+) -> None:
+    (hook,) = read(f"signed://127.0.0.1:{closed_port}/?secret_env=HOOK_SECRET")
+    with pytest.raises(NotDelivered) as error:
+        hook.send(MESSAGE)
     assert SECRET not in str(error.value) + hook.name + hook.id
 
 
@@ -61,11 +61,10 @@ def test_mail_reaches_a_real_server(read: Read, mailbox: Mailbox) -> None:
     assert "vibration" in text and "step-1" in text
 
 
-def test_mail_that_no_server_takes_is_not_delivered(read: Read) -> None:
-    with kept_port() as port:
-        (mail,) = read(f"mailto://127.0.0.1:{port}?from=k@plant.example&to=a@plant.example")
-        with pytest.raises(NotDelivered):
-            mail.send(MESSAGE)
+def test_mail_that_no_server_takes_is_not_delivered(read: Read, closed_port: int) -> None:
+    (mail,) = read(f"mailto://127.0.0.1:{closed_port}?from=k@plant.example&to=a@plant.example")
+    with pytest.raises(NotDelivered):
+        mail.send(MESSAGE)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from serving.notify.channels import Channel, NotDelivered
 from serving.notify.message import message
-from tests.ports import kept_port
 from tests.serving.notify.conftest import (
     NOW,
     Broker,
@@ -185,8 +184,7 @@ def test_a_source_cannot_write_into_another_topic(sender: Channel, line: LineLis
     assert line.heard[0].topic == "plant/a%2Fb%2B%23/alarm"
 
 
-def test_a_broker_that_is_gone_has_not_got_it(read: Read) -> None:
-    with kept_port() as port:
-        (gone,) = read(f"gateway://127.0.0.1:{port}")
-        with pytest.raises(NotDelivered, match="cannot be reached"):
-            gone.send(MESSAGE)
+def test_a_broker_that_is_gone_has_not_got_it(read: Read, closed_port: int) -> None:
+    (gone,) = read(f"gateway://127.0.0.1:{closed_port}")
+    with pytest.raises(NotDelivered, match="cannot be reached"):
+        gone.send(MESSAGE)

@@ -14,10 +14,10 @@ from serving.history.database import Database, database_url
 from serving.history.tables import deliveries
 from tests.bundles import ANOMALOUS_ROW, press_line_bundle
 from tests.serving.notify import conftest as notify
-from tests.serving.notify.conftest import Receiver, free_port
+from tests.serving.notify.conftest import Receiver
 from tests.serving.pages.service import OpenPage, application, running, send
 
-receiver = notify.receiver
+receiver, closed_port = notify.receiver, notify.closed_port
 RULES = """
 default: {warm_up: {seconds: 0}}
 sources: {press-7: {notify: {line_stop: true}}}
@@ -25,13 +25,15 @@ sources: {press-7: {notify: {line_stop: true}}}
 
 
 @pytest.fixture
-def address(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(
+    tmp_path: Path, receiver: Receiver, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """A service one of whose channels answers, while nobody listens for line stops."""
     monkeypatch.setenv("HOOK_SECRET", "whsec_" + base64.b64encode(b"of the test").decode())
     config, rules = tmp_path / "notify.cfg", tmp_path / "rules.yaml"
     config.write_text(
         f"maintenance=signed://127.0.0.1:{receiver.port}/alarms?secret_env=HOOK_SECRET\n"
-        f"line_stop=signed://127.0.0.1:{free_port()}/stop?secret_env=HOOK_SECRET\n"
+        f"line_stop=signed://127.0.0.1:{closed_port}/stop?secret_env=HOOK_SECRET\n"
     )
     rules.write_text(RULES)
     press_line_bundle(tmp_path / "bundle")

@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from kizashi.runtime.bundle import Bundle
+from serving.http import connections
 from serving.verdicts.fast_road import KEPT_HEADS, LONGEST_HEAD
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.serving.services import answer_of, listening, wait_until
@@ -21,8 +22,9 @@ from tests.serving.verdicts.fast_road.conftest import Listen
 
 
 def test_a_body_that_comes_after_its_head_takes_the_road_too(
-    press_line: Bundle, listen: Listen, behind: list[str]
+    press_line: Bundle, listen: Listen, behind: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connections, "APART_SECONDS", 60.0)  # however slow this machine is
     service = listen(press_line.folder)
     sent = request()
     for place in (-len(CONTENT), -1):
