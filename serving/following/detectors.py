@@ -221,7 +221,7 @@ class Detectors:
     def _load(self, pointer: Pointer) -> None:
         held = self.current
         if held is not None and held.bundle.hash == pointer.bundle:
-            self.swapped += 1
+            self.swapped += (held.name, held.version) != (pointer.name, pointer.version)
             self.current, self.problem = replace(held, pointer=pointer), None
             return
         try:

@@ -222,6 +222,11 @@ class Desk:
         why: str,
         request_id: str | None,
     ) -> Served:
+        if (current := self._current()).bundle.hash != served.bundle.hash:
+            raise Conflict(
+                f"version {current.version} took the place of version {served.version} at the same "
+                "moment; look again"
+            )
         change = _new(served, event, value, who, why)
         kept = self.book.add(change, self.book.newest(), request_id)
         if kept is None:

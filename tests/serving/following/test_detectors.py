@@ -55,6 +55,25 @@ def test_the_same_bundle_under_another_version_is_not_loaded_again(
     assert second.bundle is first.bundle
 
 
+def test_a_pointer_that_is_written_anew_for_the_same_version_is_no_swap(
+    cache: Cache, press_line: Bundle
+) -> None:
+    """As when two workers that start together each write it."""
+    detectors = Detectors(cache)
+    adopt(cache, press_line, "1")
+    detectors.refresh()
+    file = cache.pointer_file
+    pointer = cache.pointer()
+    assert pointer is not None
+    file.write_text(file.read_text().replace(pointer.since, "2020-01-01T00:00:00Z"))
+    served = detectors.refresh()
+    assert served is not None and served.since == "2020-01-01T00:00:00Z"
+    assert detectors.swapped == 0
+    adopt(cache, press_line, "2")
+    detectors.refresh()
+    assert detectors.swapped == 1
+
+
 def test_a_bundle_that_cannot_be_loaded_leaves_the_one_held(
     cache: Cache, press_line: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

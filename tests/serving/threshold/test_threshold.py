@@ -248,6 +248,20 @@ def test_of_two_who_decide_at_the_same_moment_one_is_told(
         desk.set(served, 4.5, "ben", "too quiet", None)
 
 
+def test_who_decides_while_another_version_takes_over_is_told(
+    tmp_path: Path, press_line: Bundle
+) -> None:
+    adopt(tmp_path, press_line, "1")
+    detectors, desk = worker(tmp_path)
+    served = held(detectors)
+    adopt(tmp_path, press_line_bundle(tmp_path / "other", seed=1), "2")
+    detectors.refresh()
+    desk.look()
+    with pytest.raises(Conflict, match="version 2 took the place of version 1"):
+        desk.set(served, 3.5, "anna", "too loud", None)
+    assert desk.book.newest() is None
+
+
 def test_to_set_it_takes_the_right_to_operate(
     tmp_path: Path, press_line: Bundle, make_app: Callable[..., FastAPI]
 ) -> None:
