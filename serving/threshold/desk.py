@@ -179,7 +179,8 @@ class Desk:
             self.detectors.take(self.book.newest())
 
     def _follow(self) -> None:
-        newest, held = self.book.newest(), self.detectors.change
+        held = self.detectors.change  # first: what is decided here meanwhile must not be undone
+        newest = self.book.newest()
         if newest is None and held is not None and held.event == "set":
             # The database is a new one. What is in force stays in force, and is known there too.
             newest = self.book.add(held, None, None)

@@ -15,6 +15,7 @@ from serving.following.detectors import Detectors, Served
 from serving.history.database import Database
 from serving.threshold import preview
 from serving.threshold.api import Preview, ThresholdNow
+from serving.threshold.change import Change
 from serving.threshold.desk import Desk
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
 from tests.serving.conftest import MakeClient
@@ -72,6 +73,23 @@ def test_a_worker_that_has_not_heard_of_it_yet_takes_it_back(
     assert held(one).change is None
     its_desk.undo(held(behind), "ben", "", None)
     assert [step.event for step in desk.book.past(10)] == ["undone", "set"]
+
+
+def test_what_is_decided_while_a_worker_looks_stays_in_force(
+    tmp_path: Path, database: Database, press_line: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detectors, desk = host(tmp_path / "one", database, press_line)
+    newest = desk.book.newest
+
+    def before_the_decision() -> Change | None:
+        monkeypatch.undo()
+        found = newest()
+        desk.set(held(detectors), 3.5, "anna", "too loud", None)
+        return found
+
+    monkeypatch.setattr(desk.book, "newest", before_the_decision)
+    desk.look()
+    assert held(detectors).detector.threshold.value == 3.5
 
 
 def test_the_next_version_ends_it_for_every_host(
