@@ -162,6 +162,7 @@ function start() {
     alarm: soon,
     reset: soon,
     rows: hear,
+    threshold: () => document.getElementById("no-model")?.remove(), // told by who has a model
   });
   load();
   setInterval(() => document.hidden || soon(), EVERY);
