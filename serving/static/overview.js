@@ -12,6 +12,7 @@ import { number, page, sourceAddress, t } from "./words.js";
 
 const EVERY = 60_000;
 const TICK = 5000;
+const MOST_TOLD = 1000;
 const list = byId("sources");
 const tiles = new Map();
 
@@ -79,17 +80,35 @@ function lastWords(source) {
   return `${when} · ${t("overview.score", { verdict, score: number(source.score), threshold: number(source.threshold) })}`;
 }
 
+let asked = 0;
+let meanwhile = []; // rows that were told while the service was asked: its answer may lack them
+
 async function load() {
-  let found;
-  try {
-    found = await read("api/sources");
-  } catch (error) {
-    byId("problem").replaceChildren(html("p", { class: "note" }, error.message));
+  const mine = (asked += 1);
+  meanwhile = [];
+  const found = await read("api/sources").catch((error) => error);
+  if (mine !== asked) return; // a newer answer is there, or comes
+  if (found instanceof Error) {
+    byId("problem").replaceChildren(html("p", { class: "note" }, found.message));
+    again();
     return;
   }
   byId("problem").replaceChildren();
   setNow(found.now);
   show(found.sources);
+  for (const told of meanwhile) tiles.get(told.source)?.rows(told);
+  meanwhile = [];
+}
+
+const soon = calm(load);
+const again = calm(load, 10_000);
+
+function hear(told) {
+  meanwhile.push(told);
+  if (meanwhile.length > MOST_TOLD) meanwhile.shift();
+  const tile = tiles.get(told.source);
+  if (tile) tile.rows(told);
+  else soon();
 }
 
 function show(sources) {
@@ -134,7 +153,6 @@ function summarise(sources) {
 }
 
 function start() {
-  const soon = calm(load);
   follow({
     state: (state) => {
       showConnection(state);
@@ -143,11 +161,8 @@ function start() {
     },
     alarm: soon,
     reset: soon,
-    rows: (told) => {
-      const tile = tiles.get(told.source);
-      if (tile) tile.rows(told);
-      else soon();
-    },
+    rows: hear,
+    threshold: () => document.getElementById("no-model")?.remove(), // told by who has a model
   });
   load();
   setInterval(() => document.hidden || soon(), EVERY);

@@ -10,7 +10,7 @@ import { number, sourceAddress, t } from "./words.js";
 
 const AROUND = 600_000; // around an alarm, when its source's page is opened from here
 const COLUMNS = 11;
-const opened = new Map(); // what happened in those that are open, by occurrence
+const opened = new Map(); // what happened in those that are open, by occurrence; null until it is read
 let shown = [];
 
 /** The source's page around the time of an occurrence. */
@@ -43,7 +43,7 @@ function draw(changed) {
 }
 
 function rows(one, changed) {
-  const open = opened.has(one.id);
+  const open = Boolean(opened.get(one.id));
   const toggle = html("button", { type: "button", click: () => toggleAudit(one.id, changed), "aria-expanded": String(open), "data-key": `audit-${one.id}`,
     "aria-label": `${t("audit.show")}: ${one.source}, ${kindWord(one.kind)}` }, t("audit.show"));
   const ended = one.ended === null ? now() : Date.parse(one.ended);
@@ -99,9 +99,12 @@ function happened(id) {
 async function toggleAudit(id, changed) {
   if (opened.has(id)) opened.delete(id);
   else {
+    opened.set(id, null);
     try {
-      opened.set(id, await happened(id));
+      const found = await happened(id);
+      if (opened.get(id) === null) opened.set(id, found); // else a list came that has it newer
     } catch (error) {
+      if (opened.get(id) === null) opened.delete(id);
       byId("problem").replaceChildren(html("p", { class: "note" }, error.message));
     }
   }

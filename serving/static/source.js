@@ -97,11 +97,13 @@ async function expect() {
   } catch {
     if (mine !== trail) return;
     said = t("source.expected.away");
+    expectAgain();
   }
   byId("expected-about").textContent = said || aboutExpected(mine);
 }
 
 const expectSoon = calm(expect, 200);
+const expectAgain = calm(expect, 10_000);
 
 const soon = calm(load);
 const again = calm(load, 10_000);

@@ -74,3 +74,17 @@ def test_what_could_not_be_read_at_first_is_read_again(
     expect(page.locator("#cursor")).to_contain_text("mm/s")
     expect(page.locator("#alarms .state-word")).to_have_text("Normal")
     expect(page.locator("#problem")).to_be_empty()
+
+
+def test_what_is_expected_is_asked_for_again(service: str, open_page: OpenPage) -> None:
+    send_and_wait(service, "press-3", NORMAL_ROW)
+    page = open_page(f"{service}try")
+    page.route(
+        "**/api/expected*",
+        lambda route: route.fulfill(status=503, json={"detail": "away"}),
+        times=1,
+    )
+    page.goto(f"{service}sources/press-3")
+    expect(page.locator("#expected-about")).not_to_be_empty()
+    expect(page.locator("#expected-about")).to_be_empty()
+    expect(page.locator("#cursor").get_by_text("expected")).to_have_count(3)

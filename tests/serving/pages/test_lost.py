@@ -1,10 +1,12 @@
 """Who was told of an alarm and what reached nobody, on the pages, with the real attendant."""
 
 import base64
+import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,10 +14,11 @@ from sqlalchemy import update
 
 from serving.history.database import Database, database_url
 from serving.history.tables import deliveries
-from tests.bundles import ANOMALOUS_ROW, press_line_bundle
+from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW, press_line_bundle
 from tests.serving.notify import conftest as notify
 from tests.serving.notify.conftest import Receiver
-from tests.serving.pages.service import OpenPage, application, running, send
+from tests.serving.pages.service import OpenPage, application, running, send, send_and_wait
+from tests.serving.services import wait_until
 
 receiver, closed_port = notify.receiver, notify.closed_port
 RULES = """
@@ -39,7 +42,15 @@ def address(
     press_line_bundle(tmp_path / "bundle")
     app = application(tmp_path, tmp_path / "bundle", notify_config=config, alarm_rules=rules)
     with running(app) as found:
+        wait_until(lambda: sends(found))  # a line stop is tried for a minute and no longer
         yield found
+
+
+def sends(address: str) -> bool:
+    """Whether the process that sends is there, with both channels."""
+    with urlopen(f"{address}api/notifications", timeout=60) as answer:
+        told = json.load(answer)
+    return told["sending"] and len(told["channels"]) == 2
 
 
 def alarm(address: str, source: str) -> None:
@@ -66,7 +77,9 @@ def whole(page: Page) -> None:
 def test_an_operator_sees_who_was_told_and_which_stop_was_lost(
     tmp_path: Path, address: str, receiver: Receiver, open_page: OpenPage
 ) -> None:
+    send_and_wait(address, "press-7", NORMAL_ROW)
     overview = open_page(address, width=390)
+    page = open_page(f"{address}sources/press-7", width=390)
     expect(overview.locator("#lost")).to_be_empty()
     alarm(address, "press-7")
     lost = overview.locator("#lost .lost-one")  # by itself
@@ -74,7 +87,6 @@ def test_an_operator_sees_who_was_told_and_which_stop_was_lost(
     expect(lost).to_contain_text("Still being tried. It cannot be reached")
     expect(lost.get_by_role("button")).to_have_count(0)
 
-    page = open_page(f"{address}sources/press-7", width=390)
     told = page.locator(".told")
     expect(told.locator("summary")).to_contain_text("1 of 2 messages arrived · 1 waiting")
     told.locator("summary").click()

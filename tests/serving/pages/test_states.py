@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from kizashi.runtime.bundle import Bundle
 from tests.bundles import NORMAL_ROW, press_line_bundle
 from tests.serving.pages.everywhere import SIGN_IN, Plant, loud_plant
-from tests.serving.pages.service import OpenPage, application, running
+from tests.serving.pages.service import OpenPage, application, running, send_and_wait
 
 WATCH_PROGRESS = """() => {
     const [bar, said] = ["file-progress", "file-said"].map((id) => document.getElementById(id));
@@ -99,6 +99,20 @@ def test_without_a_model_the_page_waits_and_opens_by_itself(
         expect(page.locator("#reason")).not_to_have_text("…")
         press_line_bundle(tmp_path / "bundle")
         expect(page.get_by_role("button", name=opened, exact=True)).to_be_visible()
+
+
+def test_that_there_is_no_model_is_said_of_known_sources_only_as_long_as_it_is_so(
+    bundle: Bundle, tmp_path: Path, open_page: OpenPage
+) -> None:
+    with running(application(tmp_path, bundle.folder)) as address:
+        send_and_wait(address, "press-1", NORMAL_ROW)
+    kept = f"sqlite:///{tmp_path}/cache/history.db"
+    with running(application(tmp_path / "new", tmp_path / "later", database_url=kept)) as address:
+        page = open_page(address)
+        expect(page.get_by_role("link", name="press-1")).to_be_visible()
+        expect(page.get_by_text("Nothing is judged at the moment")).to_be_visible()
+        press_line_bundle(tmp_path / "later")
+        expect(page.get_by_text("Nothing is judged at the moment")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("language", "under_way"), [("en", "Scoring"), ("ja", "判定しています")])

@@ -4,10 +4,11 @@ take the place of what was told later."""
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import APIResponse, Page, Route, expect
+from playwright.sync_api import Route, expect
 
 from kizashi.runtime.bundle import Bundle
 from tests.bundles import press_line_bundle
+from tests.serving.pages.late import Late
 from tests.serving.pages.service import OpenPage, application, decide, running
 
 
@@ -17,38 +18,16 @@ def service(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterato
         yield address
 
 
-class Late:
-    """The first answer to a page's question for the threshold; it comes when it is let go."""
-
-    def __init__(self, page: Page) -> None:
-        self.held: tuple[Route, APIResponse] | None = None
-        page.route("**/api/threshold", self._answer, times=1)
-
-    def _answer(self, route: Route) -> None:
-        self.held = route, route.fetch()
-
-    def wait(self, page: Page) -> None:
-        while self.held is None:
-            page.wait_for_timeout(50)
-
-    def let_go(self, page: Page) -> None:
-        assert self.held is not None
-        route, answer = self.held
-        with page.expect_response("**/api/threshold"):
-            route.fulfill(response=answer)
-        page.evaluate("new Promise((done) => setTimeout(done, 100))")  # the page has read it
-
-
 def test_the_page_of_the_threshold_stays_with_what_the_stream_told(
     service: str, bundle: Bundle, open_page: OpenPage
 ) -> None:
     page = open_page(f"{service}try")
-    late = Late(page)
+    late = Late(page, "**/api/threshold")
     page.goto(f"{service}threshold")
-    late.wait(page)
+    late.wait()
     decide(service, bundle.hash, 66.0)
     expect(page.locator("#by-hand")).to_contain_text("66, set by")
-    late.let_go(page)
+    late.let_go()
     expect(page.locator("#by-hand")).to_contain_text("66, set by")
     expect(page.locator("#changes li")).to_have_count(1)
 
@@ -57,7 +36,7 @@ def test_any_page_stays_with_what_the_stream_told(
     service: str, bundle: Bundle, open_page: OpenPage
 ) -> None:
     page = open_page(f"{service}docs")
-    late = Late(page)
+    late = Late(page, "**/api/threshold")
     streams: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -65,11 +44,11 @@ def test_any_page_stays_with_what_the_stream_told(
 
     page.route("**/api/events*", hold)
     page.goto(f"{service}try")
-    late.wait(page)  # it asks as long as no stream tells
+    late.wait()  # it asks as long as no stream tells
     decide(service, bundle.hash, 66.0)
     streams[0].continue_()
     expect(page.locator("#set-by-hand")).to_contain_text("set by hand: 66")
-    late.let_go(page)
+    late.let_go()
     expect(page.locator("#set-by-hand")).to_be_visible()
 
 
