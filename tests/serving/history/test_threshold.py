@@ -61,19 +61,6 @@ def test_every_host_that_shares_the_history_follows(
     assert [step.event for step in desk.book.past(10)] == ["undone", "set"]
 
 
-def test_a_worker_that_has_not_heard_of_it_yet_takes_it_back(
-    tmp_path: Path, database: Database, press_line: Bundle
-) -> None:
-    one, desk = host(tmp_path / "one", database, press_line)
-    behind, its_desk = host(tmp_path / "behind", database, press_line)
-    desk.set(held(one), 3.5, "anna", "too loud", None)
-    its_desk.undo(held(behind), "ben", "", None)
-    desk.look()
-    assert held(one).change is None
-    its_desk.undo(held(behind), "ben", "", None)
-    assert [step.event for step in desk.book.past(10)] == ["undone", "set"]
-
-
 def test_the_next_version_ends_it_for_every_host(
     tmp_path: Path, database: Database, press_line: Bundle
 ) -> None:

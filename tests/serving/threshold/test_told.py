@@ -44,7 +44,7 @@ def test_every_reader_is_told_at_first_and_at_each_change_by_either_worker(
     place = f"http://127.0.0.1:{service.port}/"
     with ExitStack() as stack:
         streams = [
-            stack.enter_context(urlopen(f"{place}api/events", timeout=30)) for _ in range(READERS)
+            stack.enter_context(urlopen(f"{place}api/events", timeout=180)) for _ in range(READERS)
         ]
         calibrated = bundle.detector.threshold.value
         for stream in streams:
@@ -63,12 +63,12 @@ def test_every_reader_is_told_at_first_and_at_each_change_by_either_worker(
 
 def test_who_comes_back_is_told_what_changed_meanwhile(service: Running, bundle: Bundle) -> None:
     place = f"http://127.0.0.1:{service.port}/"
-    with urlopen(f"{place}api/events", timeout=30) as stream:
+    with urlopen(f"{place}api/events", timeout=180) as stream:
         while told(stream)["override"] is not None:  # what was undone before
             pass
     decide(place, bundle.hash, 77.0)
     with urlopen(
-        Request(f"{place}api/events", headers={"Last-Event-ID": "0.0"}), timeout=30
+        Request(f"{place}api/events", headers={"Last-Event-ID": "0.0"}), timeout=180
     ) as stream:
         found = told(stream)
         while found["value"] != 77.0:  # a worker may take a second to follow
