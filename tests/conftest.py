@@ -3,9 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.serving.faults.tried import TRIED, told
 
+# As Hypothesis itself has it where it knows that it runs in CI: the same examples in every run, and
+# however long a busy machine takes for one.
+settings.load_profile("ci")
 TRIED_THERE = "bad inputs tried"
 
 

@@ -113,7 +113,7 @@ class Settings:
     @classmethod
     def quick(cls) -> "Settings":
         """As little as says whether all of it works."""
-        return cls(4, 1, 0.3, 1, 500, 2000, 1.5, 0.5)
+        return cls(4, 1, 1.0, 1, 500, 2000, 1.5, 0.5)
 
 
 def said(text: str) -> None:
