@@ -42,6 +42,9 @@ VALUES_AT_ONCE = 2**18
 SMALL_PRODUCT, FEWEST_AT_ONCE = 1_000_000, 8
 """Up to so many multiplications OpenBLAS takes its operands as they lie in memory, in under half
 of the time: of windows of few values, no more are in a piece, unless it were of fewer windows."""
+TIED = 4e-6
+"""Of the product and the half square whose difference is compared: what is nearer by no more may be
+so by rounding alone, which differs between processors, and between one window and many."""
 PER_VALUE, FEWEST, MOST = 256, 2_000, 5_000
 SAME = 1e-10
 """A window and a prototype whose squared distance is no larger are the same but for rounding."""
@@ -98,9 +101,13 @@ class NearestNormal(Scorer):
         closest, spacing = math.inf, 0.0
         for _ in range(count):
             place = int(closeness_P.argmax())
+            last = closeness_P.item(place)
             closeness_P[place] = -math.inf
             closest = min(closest, math.dist(values, kept_PV[place].tolist()))
             spacing += self._spacing_of[place]
+        following = closeness_P.item(closeness_P.argmax())
+        if last - following <= TIED * (abs(last) + 2 * self._half_square_of[place]):
+            return float(self.score(rebuilt)[0])
         spacing /= count
         square = closest**2 / len(values) + self._coarse_square + (LEAST * spacing) ** 2
         return math.sqrt(square) / math.pow(spacing, self._power)
@@ -179,6 +186,7 @@ class NearestNormal(Scorer):
         # ‖x - p‖² = ‖x‖² - 2 (x·p - ‖p‖² / 2): the nearest have the largest bracket.
         self._turned_VP = np.ascontiguousarray(prototype_PV.T)
         self._half_square_P = 0.5 * np.einsum("pv,pv->p", prototype_PV, prototype_PV)
+        self._half_square_of = self._half_square_P.tolist()
 
     def _know_spacing(self, spacing_P: FloatArray, resolution: float, power: float) -> None:
         self._spacing_P, self._spacing_of = spacing_P, spacing_P.tolist()
@@ -199,19 +207,49 @@ class NearestNormal(Scorer):
         count = min(count, len(kept_PV) - (leave_out is not None))
         nearest_BK = np.empty((len(windows_BV), count), dtype=np.intp)
         for piece in _pieces(len(windows_BV), *kept_PV.shape):
-            # The product and then the difference, as for a single window, or near ties would fall
-            # otherwise there.
-            closeness_BP = self._scratch.of(windows_BV[piece], kept_PV)
-            np.matmul(windows_BV[piece], self._turned_VP, out=closeness_BP)
-            closeness_BP -= self._half_square_P
-            if leave_out is not None:
-                closeness_BP[np.arange(len(closeness_BP)), leave_out[piece]] = -np.inf
-            nearest_BK[piece] = _largest(closeness_BP, count)
+            others = None if leave_out is None else leave_out[piece]
+            nearest_BK[piece] = self._found(windows_BV[piece], count, others)
         # Single precision finds them; how far they are is worked out without cancellation.
         step_BKV = windows_BV[:, None].astype(np.float64) - kept_PV[nearest_BK]
         square_BK: FloatArray = np.einsum("bkv,bkv->bk", step_BKV, step_BKV)
         square_BK /= windows_BV.shape[1]
         return square_BK, nearest_BK
+
+    def _found(
+        self,
+        windows_BV: npt.NDArray[np.float32],
+        count: int,
+        leave_out: npt.NDArray[np.intp] | None,
+    ) -> npt.NDArray[np.intp]:
+        """The `count` nearest prototypes of these few windows, shape (B, K)."""
+        closeness_BP = self._scratch.of(windows_BV, self._kept)
+        np.matmul(windows_BV, self._turned_VP, out=closeness_BP)
+        closeness_BP -= self._half_square_P
+        _take_out(closeness_BP, leave_out)
+        found_BK, last_B = _largest(closeness_BP, count)
+        size_B = np.abs(last_B) + 2 * self._half_square_P[found_BK[:, -1]]
+        (tied,) = np.nonzero(last_B - closeness_BP.max(axis=1) <= TIED * size_B)
+        if len(tied):
+            others = None if leave_out is None else leave_out[tied]
+            found_BK[tied] = self._told_apart(windows_BV[tied], count, others)
+        return found_BK
+
+    def _told_apart(
+        self,
+        windows_BV: npt.NDArray[np.float32],
+        count: int,
+        leave_out: npt.NDArray[np.intp] | None = None,
+    ) -> npt.NDArray[np.intp]:
+        """As `_found`, in double precision; of what is equally near in single precision, the first.
+
+        Sensors that read in steps are often as far from many prototypes, whose spacing differs.
+        """
+        turned_VP = self._turned_VP.astype(np.float64)
+        closeness_BP = windows_BV.astype(np.float64) @ turned_VP
+        closeness_BP -= 0.5 * np.einsum("vp,vp->p", turned_VP, turned_VP)
+        rounded_BP = closeness_BP.astype(np.float32)
+        _take_out(rounded_BP, leave_out)
+        return _largest(rounded_BP, count)[0]
 
     def _scores(self, square_BK: FloatArray, nearest_BK: npt.NDArray[np.intp]) -> FloatArray:
         count = nearest_BK.shape[1]
@@ -235,17 +273,29 @@ def _spacing(kept_PV: npt.NDArray[np.float32]) -> FloatArray:
     return np.maximum(spacing_P, DENSEST * typical)
 
 
-def _largest(values_BP: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
-    """Where the `count` largest of each row are, largest first; overwrites them.
+def _take_out(
+    closeness_BP: npt.NDArray[np.float32], leave_out: npt.NDArray[np.intp] | None
+) -> None:
+    if leave_out is not None:
+        closeness_BP[np.arange(len(closeness_BP)), leave_out] = -np.inf
+
+
+def _largest(
+    values_BP: npt.NDArray[np.float32], count: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    """Where the `count` largest of each row are, largest first, and the last of them; overwrites
+    them.
 
     A few passes for the largest take a fraction of the time of a partition.
     """
     rows_B = np.arange(len(values_BP))
     found_BK = np.empty((len(values_BP), count), dtype=np.intp)
+    last_B = np.empty(len(values_BP), dtype=np.float32)
     for k in range(count):
         found_BK[:, k] = place_B = values_BP.argmax(axis=1)
+        last_B = values_BP[rows_B, place_B]
         values_BP[rows_B, place_B] = -np.inf
-    return found_BK
+    return found_BK, last_B
 
 
 def _flat(rebuilt: Rebuilt) -> npt.NDArray[np.float32]:
