@@ -98,16 +98,19 @@ class NearestNormal(Scorer):
         closeness_P = window_V @ self._turned_VP
         closeness_P -= self._half_square_P
         values, count = window_V.tolist(), min(NEIGHBOURS, len(kept_PV))
-        closest, spacing = math.inf, 0.0
+        closest, spacing, last = math.inf, 0.0, 0.0
         for _ in range(count):
             place = int(closeness_P.argmax())
             last = closeness_P.item(place)
             closeness_P[place] = -math.inf
             closest = min(closest, math.dist(values, kept_PV[place].tolist()))
             spacing += self._spacing_of[place]
-        following = closeness_P.item(closeness_P.argmax())
-        if last - following <= TIED * (abs(last) + 2 * self._half_square_of[place]):
-            return float(self.score(rebuilt)[0])
+        least = last - TIED * (abs(last) + 2 * self._half_square_of[place])
+        if closeness_P.item(closeness_P.argmax()) >= least:
+            (among_C,) = np.nonzero((closeness_P >= least) | (closeness_P == -math.inf))
+            places = self._told_apart_among(window_V, among_C, count)
+            closest = min(math.dist(values, kept_PV[place].tolist()) for place in places)
+            spacing = sum(self._spacing_of[place] for place in places)
         spacing /= count
         square = closest**2 / len(values) + self._coarse_square + (LEAST * spacing) ** 2
         return math.sqrt(square) / math.pow(spacing, self._power)
@@ -250,6 +253,15 @@ class NearestNormal(Scorer):
         rounded_BP = closeness_BP.astype(np.float32)
         _take_out(rounded_BP, leave_out)
         return _largest(rounded_BP, count)[0]
+
+    def _told_apart_among(
+        self, window_V: npt.NDArray[np.float32], among_C: npt.NDArray[np.intp], count: int
+    ) -> list[int]:
+        """As `_told_apart`, of one window and of those prototypes alone that may be the nearest."""
+        kept_CV = self._kept[among_C].astype(np.float64)
+        closeness_C = (kept_CV * (window_V - 0.5 * kept_CV)).sum(axis=1).astype(np.float32)
+        places: list[int] = among_C[np.argsort(-closeness_C, kind="stable")[:count]].tolist()
+        return places
 
     def _scores(self, square_BK: FloatArray, nearest_BK: npt.NDArray[np.intp]) -> FloatArray:
         count = nearest_BK.shape[1]
