@@ -42,9 +42,10 @@ VALUES_AT_ONCE = 2**18
 SMALL_PRODUCT, FEWEST_AT_ONCE = 1_000_000, 8
 """Up to so many multiplications OpenBLAS takes its operands as they lie in memory, in under half
 of the time: of windows of few values, no more are in a piece, unless it were of fewer windows."""
-TIED = 4e-6
-"""Of the product and the half square whose difference is compared: what is nearer by no more may be
-so by rounding alone, which differs between processors, and between one window and many."""
+TIED = 4 * 2.0**-24
+"""Times the root of the values in a window, of the product and the half square whose difference is
+compared: what is nearer by no more may be so by rounding alone, which differs between processors,
+and between one window and many."""
 PER_VALUE, FEWEST, MOST = 256, 2_000, 5_000
 SAME = 1e-10
 """A window and a prototype whose squared distance is no larger are the same but for rounding."""
@@ -98,15 +99,17 @@ class NearestNormal(Scorer):
         closeness_P = window_V @ self._turned_VP
         closeness_P -= self._half_square_P
         values, count = window_V.tolist(), min(NEIGHBOURS, len(kept_PV))
-        closest, spacing, last = math.inf, 0.0, 0.0
+        closest, furthest, spacing, last = math.inf, 0.0, 0.0, 0.0
         for _ in range(count):
             place = int(closeness_P.argmax())
             last = closeness_P.item(place)
             closeness_P[place] = -math.inf
-            closest = min(closest, math.dist(values, kept_PV[place].tolist()))
+            furthest = math.dist(values, kept_PV[place].tolist())
+            if furthest < closest:
+                closest = furthest
             spacing += self._spacing_of[place]
-        least = last - TIED * (abs(last) + 2 * self._half_square_of[place])
-        if closeness_P.item(closeness_P.argmax()) >= least:
+        least = last - self._tied * (abs(last) + 2 * self._half_square_P.item(place))
+        if closeness_P.item(closeness_P.argmax()) >= least and furthest > 0:
             (among_C,) = np.nonzero((closeness_P >= least) | (closeness_P == -math.inf))
             places = self._told_apart_among(window_V, among_C, count)
             closest = min(math.dist(values, kept_PV[place].tolist()) for place in places)
@@ -189,7 +192,7 @@ class NearestNormal(Scorer):
         # ‖x - p‖² = ‖x‖² - 2 (x·p - ‖p‖² / 2): the nearest have the largest bracket.
         self._turned_VP = np.ascontiguousarray(prototype_PV.T)
         self._half_square_P = 0.5 * np.einsum("pv,pv->p", prototype_PV, prototype_PV)
-        self._half_square_of = self._half_square_P.tolist()
+        self._tied = TIED * math.sqrt(prototype_PV.shape[1])
 
     def _know_spacing(self, spacing_P: FloatArray, resolution: float, power: float) -> None:
         self._spacing_P, self._spacing_of = spacing_P, spacing_P.tolist()
@@ -231,8 +234,10 @@ class NearestNormal(Scorer):
         _take_out(closeness_BP, leave_out)
         found_BK, last_B = _largest(closeness_BP, count)
         size_B = np.abs(last_B) + 2 * self._half_square_P[found_BK[:, -1]]
-        (tied,) = np.nonzero(last_B - closeness_BP.max(axis=1) <= TIED * size_B)
-        if len(tied):
+        (tied,) = np.nonzero(last_B - closeness_BP.max(axis=1) <= self._tied * size_B)
+        # Windows that repeat a prototype are as near to others that do, whose spacing is the same.
+        far_B = (windows_BV[tied] != self._kept[found_BK[tied, -1]]).any(axis=1)
+        if len(tied := tied[far_B]):
             others = None if leave_out is None else leave_out[tied]
             found_BK[tied] = self._told_apart(windows_BV[tied], count, others)
         return found_BK
