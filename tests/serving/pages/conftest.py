@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 
 from kizashi.runtime.bundle import Bundle
 from tests.bundles import press_line_bundle
-from tests.serving.pages.service import OpenPage
+from tests.serving.pages.service import OpenPage, application, running
 from tests.system import program
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -58,6 +58,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     press_line_bundle(made / "bundle")
     (made / "rules.yaml").write_text(AT_ONCE, encoding="utf-8")
     return made
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[str]:
+    """Where a service of that folder answers."""
+    app = application(folder, folder / "bundle", alarm_rules=folder / "rules.yaml")
+    with running(app) as address:
+        yield address
 
 
 @pytest.fixture

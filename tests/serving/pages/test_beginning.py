@@ -3,8 +3,6 @@ events has begun."""
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -12,19 +10,10 @@ from playwright.sync_api import Page, Route, expect
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.serving.pages.service import (
     OpenPage,
-    application,
-    running,
     send,
     send_and_wait,
     wait_for_points,
 )
-
-
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[str]:
-    app = application(folder, folder / "bundle", alarm_rules=folder / "rules.yaml")
-    with running(app) as address:
-        yield address
 
 
 def wait_for_rows(page: Page, address: str, source: str, count: int) -> None:

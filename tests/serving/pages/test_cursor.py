@@ -1,30 +1,18 @@
 """The cursor of a trend: moved by keys and pointer, and what it tells of a row."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.bundles import ANOMALOUS_ROW, NORMAL_ROW
 from tests.serving.pages.service import (
     OpenPage,
-    application,
-    running,
     send_and_wait,
     send_row,
     wait_for_points,
     wait_until_known,
 )
-
-
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[str]:
-    app = application(folder, folder / "bundle", alarm_rules=folder / "rules.yaml")
-    with running(app) as address:
-        yield address
 
 
 def test_the_cursor_moves_by_keyboard_and_tells_values_and_shares(

@@ -1,22 +1,12 @@
 """All that happened to an alarm, unfolded in the list while more happens."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.request import Request, urlopen
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.bundles import ANOMALOUS_ROW
 from tests.serving.pages.late import Late
-from tests.serving.pages.service import SENDS, OpenPage, application, running, send
-
-
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[str]:
-    app = application(folder, folder / "bundle", alarm_rules=folder / "rules.yaml")
-    with running(app) as address:
-        yield address
+from tests.serving.pages.service import SENDS, OpenPage, send
 
 
 def test_what_happened_while_the_details_were_read_is_among_them(
@@ -32,4 +22,4 @@ def test_what_happened_while_the_details_were_read_is_among_them(
     urlopen(Request(f"{service}api/alarms/acknowledge", known, SENDS), timeout=60).close()
     expect(page.locator("#current")).to_contain_text("on my way")
     late.let_go()
-    assert page.locator(".audit strong").all_inner_texts() == ["Acknowledged", "Began"]
+    expect(page.locator(".audit strong")).to_have_text(["Acknowledged", "Began"])

@@ -1,20 +1,12 @@
 """What is being pressed stays where it is until it is let go of, whatever is told meanwhile."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.bundles import ANOMALOUS_ROW
-from tests.serving.pages.service import OpenPage, application, running, send
-
-
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[str]:
-    app = application(folder, folder / "bundle", alarm_rules=folder / "rules.yaml")
-    with running(app) as address:
-        yield address
+from tests.serving.pages.service import OpenPage, send
 
 
 def by_pointer(page: Page, button: Locator, meanwhile: Callable[[], None]) -> None:
